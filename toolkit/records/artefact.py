@@ -1,0 +1,208 @@
+"""What every file hmrtk writes has in common: an atomic write, a kind and version, provenance, and readable errors.
+
+A writer gets a temporary name beside the target; when it returns, the bytes are synced and renamed into place, so a
+killed process leaves either the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hmrtk.toolkit.errors import InputError, OutputError
+
+METADATA_KEY = b"hmrtk"
+
+
+def package_version() -> str:
+    """The installed version of hmrtk."""
+    return importlib.metadata.version("hmrtk")
+
+
+def provenance(command: str, config: Mapping[str, Any], body: str, inputs: Mapping[str, str], seed: int | None) -> dict:
+    """The provenance block of an artefact.
+
+    Args:
+        command: what made it, e.g. ``"build-prototypes"``.
+        config: the stage's configuration as plain JSON values.
+        body: fingerprint of the body it was made with.
+        inputs: name → fingerprint of everything that was read.
+        seed: the seed, or None where nothing is random.
+    """
+    return {
+        "command": command,
+        "config": dict(config),
+        "package": package_version(),
+        "body": body,
+        "inputs": dict(inputs),
+        "seed": seed,
+    }
+
+
+def file_fingerprint(path: str | Path) -> str:
+    """sha256 of a file's bytes, hex."""
+    digest = hashlib.sha256()
+    with open_input(path) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def open_input(path: str | Path) -> Iterator[Any]:
+    """Open a file for reading bytes; a missing or unreadable one becomes an ``InputError``."""
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 - closed by the with below
+    except FileNotFoundError:
+        raise InputError(path, "no such file") from None
+    except IsADirectoryError:
+        raise InputError(path, "is a directory, expected a file") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``target``, synced and renamed onto it when the block ends without an error.
+
+    Raises:
+        OutputError: when the place cannot be written or the disk is full; ``target`` is then untouched.
+    """
+    target = Path(target)
+    temporary: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: str | Path, data: bytes) -> None:
+    """Write ``data`` atomically."""
+    with atomic_path(target) as path:
+        path.write_bytes(data)
+
+
+def write_json(target: str | Path, value: Any) -> None:
+    """Write ``value`` atomically as JSON: sorted keys, two spaces, a final newline."""
+    write_bytes(target, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: missing, unreadable or not JSON, with the line where it breaks.
+    """
+    with open_input(path) as stream:
+        data = stream.read()
+    try:
+        return json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", 1)
+        raise InputError(f"{path} line {line}", "is not valid JSON", "the file may be truncated") from None
+
+
+def with_metadata(schema_or_table: Any, kind: str, version: int, metadata: Mapping[str, Any]) -> Any:
+    """A pyarrow schema or table carrying ``{"kind", "schema_version", **metadata}`` as JSON under the key ``hmrtk``."""
+    value = {**metadata, "kind": kind, "schema_version": version}
+    blob = json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
+    schema = schema_or_table if isinstance(schema_or_table, pa.Schema) else schema_or_table.schema
+    return (
+        schema_or_table.replace_schema_metadata({**(schema.metadata or {}), METADATA_KEY: blob})
+        if isinstance(schema_or_table, pa.Table)
+        else schema.with_metadata({**(schema.metadata or {}), METADATA_KEY: blob})
+    )
+
+
+def write_parquet(target: str | Path, table: pa.Table, kind: str, version: int, metadata: Mapping[str, Any]) -> None:
+    """Write a table atomically with its kind, version and metadata; zstd."""
+    table = with_metadata(table, kind, version, metadata)
+    with atomic_path(target) as path:
+        pq.write_table(table, path, compression="zstd")
+
+
+def open_parquet(path: str | Path, kind: str, version: int) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    """Open a Parquet artefact of a given kind.
+
+    Raises:
+        InputError: missing, truncated, not Parquet, of another kind, or of a newer schema version.
+    """
+    with open_input(path):
+        pass
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            path, "is not a readable Parquet file", f"truncated or corrupt: {_first_line(error)}"
+        ) from None
+    raw = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+    try:
+        metadata = json.loads(raw) if raw else {}
+    except json.JSONDecodeError:
+        metadata = {}
+    if metadata.get("kind") != kind:
+        found = metadata.get("kind") or "a Parquet file that hmrtk did not write"
+        raise InputError(path, f"expected {kind}, got {found}")
+    if metadata["schema_version"] > version:
+        found = metadata["schema_version"]
+        raise InputError(path, f"has schema version {found}, this hmrtk reads up to {version}", "upgrade hmrtk")
+    return file, metadata
+
+
+def read_parquet(
+    path: str | Path, kind: str, version: int, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Read a Parquet artefact (all or some columns) and its metadata; errors as in ``open_parquet``."""
+    file, metadata = open_parquet(path, kind, version)
+    with file:
+        missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
+        if missing:
+            raise InputError(path, f"has no column {', '.join(missing)}")
+        try:
+            return file.read(columns=list(columns) if columns is not None else None), metadata
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(path, "is damaged", _first_line(error)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_directory(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,241 @@
+"""``RecordTable``: reading, checking, slicing and writing record tables.
+
+Sources make them, every later stage reads them. Heavy columns become NumPy arrays only when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.errors import BodyMismatchError, InputError
+from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
+from hmrtk.toolkit.records.record import BODY_COLUMNS, KIND, RECORD_SCHEMA, SCHEMA_VERSION, RecordMetadata
+
+
+class RecordTable:
+    """Rows of ``RECORD_SCHEMA`` in memory, with their conventions.
+
+    Attributes:
+        table: the pyarrow table; columns exactly those of ``RECORD_SCHEMA``, in that order.
+        metadata: joint set, regressor, frames, units, body fingerprint, provenance.
+        place: where the rows came from, for error messages.
+    """
+
+    def __init__(self, table: pa.Table, metadata: RecordMetadata, place: str = "records") -> None:
+        self.table, self.metadata, self.place = _conform(table, place), metadata, place
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any], metadata: RecordMetadata, place: str = "records") -> RecordTable:
+        """Build from a mapping of column name → array-like of N rows (or one scalar for all; or None for null).
+
+        A tensor column takes an (N, …) array; rows that are entirely NaN become null. Columns left out are null.
+        ``sample_id``, ``dataset`` and ``split`` are required. The result is validated.
+        """
+        n = len(columns["sample_id"])
+        unknown = sorted(set(columns) - set(RECORD_SCHEMA.names))
+        if unknown:
+            raise InputError(place, f"has columns that are not in the record schema: {', '.join(unknown)}")
+        arrays = [_to_arrow(columns.get(f.name), f, n, place) for f in RECORD_SCHEMA]
+        records = cls(pa.Table.from_arrays(arrays, schema=RECORD_SCHEMA), metadata, place)
+        records.validate()
+        return records
+
+    @classmethod
+    def read(cls, path: str | Path) -> RecordTable:
+        """Read and validate one record table.
+
+        Raises:
+            InputError: missing, damaged or foreign file; missing column; NaN; absurd shape; duplicate ``sample_id``.
+        """
+        table, metadata = read_parquet(path, KIND, SCHEMA_VERSION)
+        records = cls(table, RecordMetadata.from_json(metadata), str(path))
+        records.validate()
+        return records
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[RecordTable]) -> RecordTable:
+        """All rows of several tables; they must share their conventions and body.
+
+        Raises:
+            BodyMismatchError: the tables were made with different bodies.
+            InputError: different conventions, or a ``sample_id`` that occurs twice.
+        """
+        first = tables[0]
+        for other in tables[1:]:
+            if other.metadata.body != first.metadata.body:
+                raise BodyMismatchError(other.place, first.metadata.body, other.metadata.body)
+            if replace(other.metadata, provenance={}) != replace(first.metadata, provenance={}):
+                raise InputError(other.place, f"follows other conventions than {first.place}", "ingest both again")
+        joined = pa.concat_tables([t.table for t in tables])
+        records = cls(joined, first.metadata, ", ".join(t.place for t in tables))
+        records.validate()
+        return records
+
+    def write(self, path: str | Path) -> None:
+        """Validate and write atomically."""
+        self.validate()
+        write_parquet(path, self.table, KIND, SCHEMA_VERSION, self.metadata.to_json())
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def sample_ids(self) -> list[str]:
+        return self.table["sample_id"].to_pylist()
+
+    def has(self, *columns: str) -> NDArray[np.bool_]:
+        """(N,) true where all the given columns are filled."""
+        keep = np.ones(len(self), bool)
+        for name in columns:
+            keep &= np.asarray(self.table[name].is_valid().to_numpy(zero_copy_only=False))
+        return keep
+
+    def array(self, column: str) -> NDArray[Any]:
+        """A column as NumPy: tensors (N, …) with NaN (0 for integers) in null rows; strings as object arrays."""
+        kind = RECORD_SCHEMA.field(column).type
+        data = self.table[column].combine_chunks()
+        if not isinstance(kind, pa.FixedShapeTensorType):
+            return np.asarray(data.to_numpy(zero_copy_only=False))
+        if isinstance(data, pa.ChunkedArray):
+            data = data.chunk(0) if data.num_chunks else pa.array([], kind)
+        storage = data.storage
+        width = int(np.prod(kind.shape))
+        values = storage.values.to_numpy(zero_copy_only=False)
+        values = values[storage.offset * width : (storage.offset + len(storage)) * width].reshape(-1, *kind.shape)
+        if storage.null_count:
+            values = values.copy()
+            values[~np.asarray(storage.is_valid())] = 0 if pa.types.is_integer(kind.value_type) else np.nan
+        return values
+
+    def parameters(self) -> BodyParameters:
+        """The bodies of all rows; ``transl`` is zero where it is null.
+
+        Raises:
+            InputError: a row has no body (select ``has(*BODY_COLUMNS)`` first).
+        """
+        have = self.has(*BODY_COLUMNS)
+        if not have.all():
+            raise InputError(f"{self.place} row {int((~have).argmax())}", "has no body parameters")
+        transl = np.nan_to_num(self.array("transl"), nan=0.0)
+        return BodyParameters.of(*(self.array(c) for c in BODY_COLUMNS), transl)
+
+    def take(self, index: NDArray[Any] | Sequence[int]) -> RecordTable:
+        """The rows of an integer index or boolean mask, in that order."""
+        index = np.asarray(index)
+        rows = np.flatnonzero(index) if index.dtype == bool else index
+        return RecordTable(self.table.take(pa.array(rows, pa.int64())), self.metadata, self.place)
+
+    def head(self, limit: int | None) -> RecordTable:
+        """The first ``limit`` rows (all when None)."""
+        return self if limit is None else RecordTable(self.table.slice(0, limit), self.metadata, self.place)
+
+    def require_body(self, fingerprint: str) -> None:
+        """Refuse when these records were made with another body than the active one."""
+        if self.metadata.body != fingerprint:
+            raise BodyMismatchError(self.place, fingerprint, self.metadata.body)
+
+    def validate(self) -> None:
+        """Check ids, paths, boxes, sizes and parameters; the first bad row is named."""
+        if not len(self):
+            raise InputError(self.place, "has no rows")
+        _check_ids(self)
+        _check_paths(self)
+        _check_finite(self)
+        _check_boxes(self)
+        with_body = self.has(*BODY_COLUMNS)
+        if with_body.any():
+            rows = np.flatnonzero(with_body)
+            try:
+                self.take(rows).parameters().check(self.place)
+            except InputError as error:
+                raise _renumbered(error, rows, self.place) from None
+
+
+def _conform(table: pa.Table, place: str) -> pa.Table:
+    missing = [n for n in RECORD_SCHEMA.names if n not in table.column_names]
+    if missing:
+        raise InputError(place, f"has no column {', '.join(missing)}")
+    table = table.select(RECORD_SCHEMA.names)
+    for found, expected in zip(table.schema, RECORD_SCHEMA, strict=True):
+        if found.type != expected.type:
+            raise InputError(place, f"column {found.name} has type {found.type}, expected {expected.type}")
+    return table.cast(RECORD_SCHEMA).replace_schema_metadata(None)
+
+
+def _to_arrow(value: Any, field: pa.Field, n: int, place: str) -> pa.Array:
+    kind = field.type
+    if value is None:
+        return pa.nulls(n, kind)
+    if not isinstance(kind, pa.FixedShapeTensorType):
+        values = [value] * n if isinstance(value, str | int) else list(value)
+        return pa.array(values, kind)
+    array = np.asarray(value, kind.value_type.to_pandas_dtype())
+    if array.shape == tuple(kind.shape):
+        array = np.broadcast_to(array, (n, *kind.shape))
+    if array.shape != (n, *kind.shape):
+        raise InputError(place, f"{field.name} has shape {array.shape}, expected {(n, *kind.shape)}")
+    flat = np.ascontiguousarray(array).reshape(n, -1)
+    null = np.isnan(flat).all(axis=1) if flat.dtype.kind == "f" else np.zeros(n, bool)
+    storage = pa.FixedSizeListArray.from_arrays(
+        pa.array(flat.ravel()), flat.shape[1], mask=pa.array(null) if null.any() else None
+    )
+    return pa.ExtensionArray.from_storage(kind, storage)
+
+
+def _check_ids(records: RecordTable) -> None:
+    ids = records.table["sample_id"]
+    for name in ("sample_id", "dataset", "split"):
+        if records.table[name].null_count:
+            raise InputError(records.place, f"{name} is null in {records.table[name].null_count} rows")
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    seen: dict[str, int] = {}
+    for row, name in enumerate(ids.to_pylist()):
+        if name in seen:
+            raise InputError(f"{records.place} row {row}", f"sample_id {name!r} is already in row {seen[name]}")
+        seen[name] = row
+
+
+def _check_paths(records: RecordTable) -> None:
+    unique = pc.unique(records.table["image_path"]).drop_null().to_pylist()
+    for path in unique:
+        parts = PurePosixPath(path.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts:
+            row = records.table["image_path"].to_pylist().index(path)
+            raise InputError(f"{records.place} row {row}", f"image_path {path!r} leaves the image root")
+
+
+def _check_finite(records: RecordTable) -> None:
+    for name in ("bbox_xyxy", "keypoints2d", "joints3d", "transl", "focal", "principal"):
+        rows = np.flatnonzero(records.has(name))
+        values = records.array(name)[rows]
+        bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+        if bad.any():
+            raise InputError(f"{records.place} row {int(rows[bad.argmax()])}", f"{name} has NaN or infinite values")
+
+
+def _check_boxes(records: RecordTable) -> None:
+    rows = np.flatnonzero(records.has("bbox_xyxy"))
+    box = records.array("bbox_xyxy")[rows]
+    empty = (box[:, 2] <= box[:, 0]) | (box[:, 3] <= box[:, 1])
+    if empty.any():
+        row = int(rows[empty.argmax()])
+        raise InputError(f"{records.place} row {row}", f"bbox_xyxy {box[empty.argmax()].tolist()} is empty")
+    rows = np.flatnonzero(records.has("image_size"))
+    zero = (records.array("image_size")[rows] <= 0).any(axis=1)
+    if zero.any():
+        raise InputError(f"{records.place} row {int(rows[zero.argmax()])}", "image_size has a zero side")
+
+
+def _renumbered(error: InputError, rows: NDArray[Any], place: str) -> InputError:
+    local = int(error.place.rsplit(" ", 1)[1])
+    return InputError(f"{place} row {int(rows[local])}", error.problem, error.remedy)
