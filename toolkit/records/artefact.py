@@ -140,10 +140,10 @@ def with_metadata(schema_or_table: Any, kind: str, version: int, metadata: Mappi
 
 
 def write_parquet(target: str | Path, table: pa.Table, kind: str, version: int, metadata: Mapping[str, Any]) -> None:
-    """Write a table atomically with its kind, version and metadata; zstd."""
+    """Write a table atomically with its kind, version and metadata; zstd, every page with a checksum."""
     table = with_metadata(table, kind, version, metadata)
     with atomic_path(target) as path:
-        pq.write_table(table, path, compression="zstd")
+        pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def open_parquet(path: str | Path, kind: str, version: int) -> tuple[pq.ParquetFile, dict[str, Any]]:
@@ -155,7 +155,7 @@ def open_parquet(path: str | Path, kind: str, version: int) -> tuple[pq.ParquetF
     with open_input(path):
         pass
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(
             path, "is not a readable Parquet file", f"truncated or corrupt: {_first_line(error)}"

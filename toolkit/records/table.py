@@ -168,6 +168,9 @@ def _conform(table: pa.Table, place: str) -> pa.Table:
     for found, expected in zip(table.schema, RECORD_SCHEMA, strict=True):
         if found.type != expected.type:
             raise InputError(place, f"column {found.name} has type {found.type}, expected {expected.type}")
+        nulls = table[expected.name].null_count
+        if nulls and not expected.nullable:
+            raise InputError(place, f"{expected.name} is null in {nulls} rows")
     return table.cast(RECORD_SCHEMA).replace_schema_metadata(None)
 
 
@@ -183,7 +186,7 @@ def _to_arrow(value: Any, field: pa.Field, n: int, place: str) -> pa.Array:
         array = np.broadcast_to(array, (n, *kind.shape))
     if array.shape != (n, *kind.shape):
         raise InputError(place, f"{field.name} has shape {array.shape}, expected {(n, *kind.shape)}")
-    flat = np.ascontiguousarray(array).reshape(n, -1)
+    flat = np.ascontiguousarray(array).reshape(n, int(np.prod(kind.shape)))
     null = np.isnan(flat).all(axis=1) if flat.dtype.kind == "f" else np.zeros(n, bool)
     storage = pa.FixedSizeListArray.from_arrays(
         pa.array(flat.ravel()), flat.shape[1], mask=pa.array(null) if null.any() else None
@@ -193,9 +196,6 @@ def _to_arrow(value: Any, field: pa.Field, n: int, place: str) -> pa.Array:
 
 def _check_ids(records: RecordTable) -> None:
     ids = records.table["sample_id"]
-    for name in ("sample_id", "dataset", "split"):
-        if records.table[name].null_count:
-            raise InputError(records.place, f"{name} is null in {records.table[name].null_count} rows")
     if pc.count_distinct(ids).as_py() == len(ids):
         return
     seen: dict[str, int] = {}
