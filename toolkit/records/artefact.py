@@ -127,21 +127,16 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path} line {line}", "is not valid JSON", "the file may be truncated") from None
 
 
-def with_metadata(schema_or_table: Any, kind: str, version: int, metadata: Mapping[str, Any]) -> Any:
-    """A pyarrow schema or table carrying ``{"kind", "schema_version", **metadata}`` as JSON under the key ``hmrtk``."""
+def schema_metadata(kind: str, version: int, metadata: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Arrow schema metadata that marks an artefact: ``{"kind", "schema_version", **metadata}`` as JSON."""
     value = {**metadata, "kind": kind, "schema_version": version}
-    blob = json.dumps(value, sort_keys=True, ensure_ascii=False).encode()
-    schema = schema_or_table if isinstance(schema_or_table, pa.Schema) else schema_or_table.schema
-    return (
-        schema_or_table.replace_schema_metadata({**(schema.metadata or {}), METADATA_KEY: blob})
-        if isinstance(schema_or_table, pa.Table)
-        else schema.with_metadata({**(schema.metadata or {}), METADATA_KEY: blob})
-    )
+    return {METADATA_KEY: json.dumps(value, sort_keys=True, ensure_ascii=False).encode()}
 
 
 def write_parquet(target: str | Path, table: pa.Table, kind: str, version: int, metadata: Mapping[str, Any]) -> None:
     """Write a table atomically with its kind, version and metadata; zstd, every page with a checksum."""
-    table = with_metadata(table, kind, version, metadata)
+    kept = table.schema.metadata or {}
+    table = table.replace_schema_metadata({**kept, **schema_metadata(kind, version, metadata)})
     with atomic_path(target) as path:
         pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
