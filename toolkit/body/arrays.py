@@ -1,4 +1,4 @@
-"""``SMPLArrays``: what a body file holds, checked once; the SMPL reader and the reference body make it, ``BodyModel`` takes it."""
+"""``SMPLArrays``: what a body file holds, checked once. Readers of body files make it, ``BodyModel`` takes it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.joints import PARENTS
+from hmrtk.toolkit.body.parameters import BETA_COUNT, JOINT_COUNT
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-
-from .joints import PARENTS
-from .parameters import BETA_COUNT, JOINT_COUNT
 
 VERTEX_COUNT = 6890
 FACE_COUNT = 13776

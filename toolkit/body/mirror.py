@@ -1,12 +1,12 @@
-"""Left-right mirrored poses: what flips a body whose shape is symmetric. Used by augmentation and the embedded dataset."""
+"""Left-right mirrored poses, for bodies whose shape is symmetric. Augmentation and the embedded dataset use them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .joints import SMPL_FLIP
-from .parameters import BodyParameters
+from hmrtk.toolkit.body.joints import SMPL_FLIP
+from hmrtk.toolkit.body.parameters import BodyParameters
 
 AXIS_ANGLE_SIGNS = np.array([1, -1, -1], np.float32)
 """A rotation seen in a mirror at the plane x = 0: the axis's x stays, y and z change sign."""

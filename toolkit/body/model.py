@@ -17,16 +17,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.arrays import VERTEX_COUNT, SMPLArrays
+from hmrtk.toolkit.body.joints import FROM_H36M17, FROM_SPIN24, SPIN24_FROM_EXTRA9, SPIN24_FROM_SMPL, SPIN24_FROM_VERTEX
+from hmrtk.toolkit.body.parameters import JOINT_COUNT, BodyParameters
+from hmrtk.toolkit.body.reference import reference_arrays
+from hmrtk.toolkit.body.regressors import regressor_for
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 
-from .arrays import VERTEX_COUNT, SMPLArrays
-from .joints import FROM_H36M17, FROM_SPIN24, SPIN24_FROM_EXTRA9, SPIN24_FROM_SMPL, SPIN24_FROM_VERTEX
-from .parameters import JOINT_COUNT, BodyParameters
-from .reference import reference_arrays
-from .regressors import regressor_for
-
 if TYPE_CHECKING:
-    from .posing import Poser
+    from hmrtk.toolkit.body.posing import Poser
 
 BODY_VARIABLE = "HMRTK_BODY"
 """Environment variable that names the body file or folder when none is given."""
@@ -62,7 +61,7 @@ class BodyModel:
 
     @functools.cached_property
     def _poser(self) -> Poser:
-        from .posing import Poser
+        from hmrtk.toolkit.body.posing import Poser
 
         return Poser(self.arrays)
 
@@ -161,7 +160,7 @@ def load_body(path: Path | str | None = None, gender: str = "neutral") -> BodyMo
     path = path or os.environ.get(BODY_VARIABLE) or None
     if path is None:
         return _reference_body(gender)
-    from .smpl_file import read_smpl_file
+    from hmrtk.toolkit.body.smpl_file import read_smpl_file
 
     return BodyModel(read_smpl_file(Path(path), gender))
 

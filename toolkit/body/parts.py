@@ -8,9 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-
-from .model import BodyModel
 
 PART_GROUPS: dict[str, tuple[int, ...]] = {
     "torso": (0, 3, 6, 9, 13, 14),

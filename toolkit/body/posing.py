@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .arrays import SMPLArrays
-from .kernels import forward_kinematics, skin
-from .parameters import BETA_COUNT, BodyParameters
+from hmrtk.toolkit.body.arrays import SMPLArrays
+from hmrtk.toolkit.body.kernels import forward_kinematics, skin
+from hmrtk.toolkit.body.parameters import BETA_COUNT, BodyParameters
 
 
 class Poser:

@@ -14,9 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.arrays import VERTEX_COUNT, SMPLArrays, check_arrays, check_gender
 from hmrtk.toolkit.errors import UnknownNameError
-
-from .arrays import VERTEX_COUNT, SMPLArrays, check_arrays, check_gender
 
 REFERENCE_PLACE = "reference body"
 
@@ -88,7 +87,7 @@ def reference_arrays(gender: str = "neutral") -> SMPLArrays:
 
 @functools.cache
 def reference_faces() -> NDArray[np.int32]:
-    """(13776, 3) int32 triangles of the SMPL topology as the reference body has them, counter-clockwise from outside."""
+    """(13776, 3) int32 triangles of the reference body, counter-clockwise seen from outside."""
     return _frozen(_load("reference_body.npz")["faces"], np.int32)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.arrays import VERTEX_COUNT, canonical_csr
+from hmrtk.toolkit.body.reference import reference_faces, reference_regressor
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-
-from .arrays import VERTEX_COUNT, canonical_csr
-from .reference import reference_faces, reference_regressor
 
 GRAPHCMR_FACE_ROWS = 5
 """GraphCMR's ``J_regressor_extra.npy`` has 14 rows: five single face vertices, then SPIN's nine."""
