@@ -1,7 +1,7 @@
 """Bake the dataset named ``embedded``: 15 real motion-capture clips → three tables of poses, shapes and cameras.
 
 In: ``toolkit/sources/data/embedded_motion.npz`` (1620 frames, SMPL's 24 joints, y up). Out, beside it:
-``embedded_{train,val,test}.parquet``, read by ``hmrtk.toolkit.sources.embedded``. Run: ``python bake/embedded_dataset.py``.
+``embedded_{train,val,test}.parquet``, read by ``hmrtk.toolkit.sources.embedded``. Run it with the package installed.
 Seeded: the same input gives the same rows.
 
 Rules, in the order they act:
@@ -101,7 +101,7 @@ def guard_frames(fps: float) -> int:
 
 
 def forward_kinematics(rotations: NDArray, rest: NDArray) -> tuple[NDArray, NDArray]:
-    """World rotations (N, 24, 3, 3) and positions (N, 24, 3) relative to the pelvis, of local rotations (N, 24, 3, 3)."""
+    """Local rotations (N, 24, 3, 3) → world rotations, the same shape, and positions (N, 24, 3) from the pelvis."""
     world, place = rotations.copy(), np.zeros((len(rotations), 24, 3))
     for joint in range(1, 24):
         parent = PARENTS[joint]
@@ -111,11 +111,12 @@ def forward_kinematics(rotations: NDArray, rest: NDArray) -> tuple[NDArray, NDAr
 
 
 def is_standing(rotations: NDArray, rest: NDArray, fps: float) -> NDArray[np.bool_]:
-    """(N,) true where a clip's frame shows somebody standing: upright, legs nearly straight, feet level and together, slow.
+    """(N,) true where a clip's frame shows somebody standing.
 
-    Limits: torso and pelvis within 32° and 25° of the vertical; knees under 48°; the lower ankle at 87 % of the leg's
-    length or more below the pelvis; ankles within 10 cm in height and 45 cm on the ground; joints turn at less than
-    75°/s on average.
+    Limits: torso and pelvis within 28° and 25° of the vertical; knees under 48°; the lower ankle at 87 % of the leg's
+    length or more below the pelvis; ankles within 10 cm in height and 45 cm on the ground; their middle within 17 cm
+    of the point below the pelvis (not leaning on the air in a jump); soles within 25° of level; joints turn at less
+    than 75°/s on average.
     """
     world, place = forward_kinematics(rotations, rest)
     torso_up, pelvis_up = world[:, 9, 1, 1], world[:, 0, 1, 1]
@@ -125,14 +126,16 @@ def is_standing(rotations: NDArray, rest: NDArray, fps: float) -> NDArray[np.boo
     speed = np.concatenate([speed, speed[-1:]])
     ankles = place[:, [7, 8]]
     leg = -ankles[..., 1].max(axis=1) / (rest[0, 1] - rest[7, 1])
-    apart = ankles[:, 0] - ankles[:, 1]
+    apart, middle = ankles[:, 0] - ankles[:, 1], ankles.mean(axis=1)
     return (
-        (torso_up > np.cos(np.radians(32)))
+        (torso_up > np.cos(np.radians(28)))
         & (pelvis_up > np.cos(np.radians(25)))
         & (knees.reshape(-1, 2).max(axis=1) < np.radians(48))
         & (leg > 0.87)
         & (np.abs(apart[:, 1]) < 0.10)
         & (np.hypot(apart[:, 0], apart[:, 2]) < 0.45)
+        & (np.hypot(middle[:, 0], middle[:, 2]) < 0.17)
+        & (world[:, [7, 8], 1, 1].min(axis=1) > np.cos(np.radians(25)))
         & (speed < np.radians(75))
     )
 
@@ -170,6 +173,14 @@ def action_counts(rows: int) -> dict[str, int]:
     count = np.floor(exact).astype(int)
     count[np.argsort(count - exact, kind="stable")[: rows - count.sum()]] += 1
     return dict(zip(ACTIONS, count.tolist(), strict=True))
+
+
+def drawn(rng: np.random.Generator, segments: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
+    """``count`` of the frame pairs: each time one of the clips, all equally likely, then one of its pairs."""
+    clips = sorted({clip for clip, _ in segments})
+    pairs = {name: [frame for clip, frame in segments if clip == name] for name in clips}
+    names = [clips[i] for i in rng.integers(0, len(clips), count)]
+    return [(name, pairs[name][int(rng.random() * len(pairs[name]))]) for name in names]
 
 
 def interpolate(rotations: NDArray, frame: NDArray, offset: NDArray) -> NDArray:
@@ -218,8 +229,7 @@ def rows_of(motion: Motion, split: str, rows: int | None = None) -> pa.Table:
     rng = np.random.default_rng([SEED, list(ROWS).index(split)])
     segments, parts = motion.segments(split), []
     for action, count in action_counts(rows or ROWS[split]).items():
-        choice = rng.integers(0, len(segments[action]), count)
-        parts += [(action, *segments[action][i]) for i in choice]
+        parts += [(action, *segment) for segment in drawn(rng, segments[action], count)]
     order = rng.permutation(len(parts))
     action, clip, frame = zip(*(parts[i] for i in order), strict=True)
     n, frames = len(parts), np.array(frame)

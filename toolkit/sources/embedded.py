@@ -1,7 +1,7 @@
 """The dataset named ``embedded``: real motion capture that ships in the package, as record tables for any body.
 
-In: the packaged tables of poses, shapes and cameras (made by ``bake/embedded_dataset.py``, which states the rules); out:
-records with joints, keypoints and boxes of the active body. Every command uses it when no dataset is named.
+In: the packaged tables of poses, shapes and cameras (``bake/embedded_dataset.py`` makes them and states the rules);
+out: records with joints, keypoints and boxes of the active body. Every command uses it when no dataset is named.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def embedded_records(split: str, body: BodyModel, limit: int | None = None, prog
 
 
 class EmbeddedSource:
-    """``Source`` of the embedded dataset: needs no files; ``root`` and ``seed`` change nothing (the tables are baked)."""
+    """``Source`` of the embedded dataset: no files needed; ``root`` and ``seed`` change nothing (baked tables)."""
 
     def ingest(
         self,

@@ -72,7 +72,10 @@ def inside(points: NDArray[np.float32], image_size: NDArray[np.int32]) -> NDArra
 
 @njit(cache=True, nogil=True, parallel=True)
 def projected_boxes(vertices: NDArray[np.float32], camera: NDArray[np.float32], box: NDArray[np.float32]) -> float:
-    """Write the xyxy boxes (N, 4) px of vertices (N, V, 3) seen by cameras (N, 4) = fx, fy, cx, cy; return the least depth."""
+    """Write the xyxy boxes (N, 4) px of vertices (N, V, 3) seen by cameras (N, 4) = fx, fy, cx, cy.
+
+    Returns the least depth of all vertices, metres.
+    """
     n, count = vertices.shape[0], vertices.shape[1]
     nearest = np.empty(n, np.float32)
     for i in prange(n):
