@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 SMALL_ANGLE = 1e-8
 """Radians; below it a rotation is the identity to float64 precision."""
 
+TILE = 128
+"""Vertices that are posed together: 3 x 128 columns of the basis (340 kB) stay in the second-level cache."""
+
+BLOCK = 4
+"""Bodies that are posed together; fixed by the unrolled code of ``_blend_block``."""
+
 
 @njit(cache=True, nogil=True)
 def rotation_entries(x: float, y: float, z: float, out: NDArray[np.float64]) -> None:
@@ -51,7 +57,7 @@ def forward_kinematics(
     Args:
         global_orient, body_pose, betas, transl: (B, 3), (B, 23, 3), (B, 10), (B, 3).
         rest_joints, joint_dirs: (24, 3), (24, 3, 10): joint regressor times template and shape basis.
-        features: out (B, 217): betas, then R of joints 1-23 row-major.
+        features: out (B or more, 217 or more): betas, then R of joints 1-23 row-major; the rest is left alone.
         transforms: out (B, 24, 12): 3 x 4 row-major, rest pose to posed, translation of the body included.
         joints: out (B, 24, 3) metres, translation included.
     """
@@ -100,25 +106,105 @@ def _compose(world: Any, place: Any, rest: Any, local: Any, parent: int, j: int)
 
 
 @njit(cache=True, nogil=True)
-def skin(
-    shaped: NDArray[np.float32],
+def pose_tiles(
+    features: NDArray[np.float32],
     transforms: NDArray[np.float32],
+    template: NDArray[np.float32],
+    basis: NDArray[np.float32],
     bones: NDArray[np.int32],
+    bone_counts: NDArray[np.int32],
     bone_weights: NDArray[np.float32],
     vertices: NDArray[np.float32],
 ) -> None:
-    """Linear blend skinning of (B, V, 3) with at most K bones per vertex: ``bones``, ``bone_weights`` (V, K)."""
-    blend = np.empty(12, np.float32)
-    for b in range(shaped.shape[0]):
-        for v in range(shaped.shape[1]):
-            for e in range(12):
-                blend[e] = 0.0
-            for k in range(bones.shape[1]):
-                weight = bone_weights[v, k]
-                if weight != 0.0:
-                    j = bones[v, k]
-                    for e in range(12):
-                        blend[e] += weight * transforms[b, j, e]
-            x, y, z = shaped[b, v, 0], shaped[b, v, 1], shaped[b, v, 2]
-            for i in range(3):
-                vertices[b, v, i] = blend[4 * i] * x + blend[4 * i + 1] * y + blend[4 * i + 2] * z + blend[4 * i + 3]
+    """Blend shapes and skinning of B bodies, tile by tile, so that a tile's basis stays in the cache for all bodies.
+
+    Args:
+        features: (B rounded up to a multiple of 4, F), F a multiple of 4.
+        transforms: (B, 24, 12) from ``forward_kinematics``.
+        template: (T, 3, TILE), basis: (T, F, 3 * TILE): planes of x, y and z per tile.
+        bones: (T, K) joints that move a tile, ``bone_counts`` (T,) of them; bone_weights: (T, K, TILE).
+        vertices: out (B, V, 3) metres.
+    """
+    shaped = np.empty((BLOCK, 3 * TILE), np.float32)
+    posed = np.empty((3, TILE), np.float32)
+    for t in range(basis.shape[0]):
+        first = t * TILE
+        count = min(TILE, vertices.shape[1] - first)
+        for start in range(0, vertices.shape[0], BLOCK):
+            _blend_block(features, start, template[t], basis[t], shaped)
+            for b in range(start, min(start + BLOCK, vertices.shape[0])):
+                _skin_tile(shaped[b - start], transforms[b], bones[t], bone_counts[t], bone_weights[t], posed)
+                for v in range(count):
+                    vertices[b, first + v, 0] = posed[0, v]
+                    vertices[b, first + v, 1] = posed[1, v]
+                    vertices[b, first + v, 2] = posed[2, v]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _blend_block(features: Any, start: int, template: Any, basis: Any, out: Any) -> None:
+    """Template plus features times basis for four bodies.
+
+    Four bodies by four features keep 16 factors and one row of sums in registers: near the speed of BLAS, and every
+    sum is taken in the same order whatever the batch, so that results do not depend on chunks or threads.
+    """
+    for v in range(3 * TILE):
+        value = template[v]
+        out[0, v] = value
+        out[1, v] = value
+        out[2, v] = value
+        out[3, v] = value
+    for k in range(0, features.shape[1], 4):
+        a0, a1, a2, a3 = features[start, k], features[start, k + 1], features[start, k + 2], features[start, k + 3]
+        s = start + 1
+        b0, b1, b2, b3 = features[s, k], features[s, k + 1], features[s, k + 2], features[s, k + 3]
+        s = start + 2
+        c0, c1, c2, c3 = features[s, k], features[s, k + 1], features[s, k + 2], features[s, k + 3]
+        s = start + 3
+        d0, d1, d2, d3 = features[s, k], features[s, k + 1], features[s, k + 2], features[s, k + 3]
+        for v in range(3 * TILE):
+            m0, m1, m2, m3 = basis[k, v], basis[k + 1, v], basis[k + 2, v], basis[k + 3, v]
+            out[0, v] = out[0, v] + a0 * m0 + a1 * m1 + a2 * m2 + a3 * m3
+            out[1, v] = out[1, v] + b0 * m0 + b1 * m1 + b2 * m2 + b3 * m3
+            out[2, v] = out[2, v] + c0 * m0 + c1 * m1 + c2 * m2 + c3 * m3
+            out[3, v] = out[3, v] + d0 * m0 + d1 * m1 + d2 * m2 + d3 * m3
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _skin_tile(shaped: Any, transforms: Any, bones: Any, bone_count: int, bone_weights: Any, out: Any) -> None:
+    """Linear blend skinning of one tile of one body: (3 * TILE,) planes in, (3, TILE) planes out."""
+    for v in range(TILE):
+        out[0, v] = 0.0
+        out[1, v] = 0.0
+        out[2, v] = 0.0
+    for k in range(bone_count):
+        m = transforms[bones[k]]
+        m0, m1, m2, m3 = m[0], m[1], m[2], m[3]
+        m4, m5, m6, m7 = m[4], m[5], m[6], m[7]
+        m8, m9, m10, m11 = m[8], m[9], m[10], m[11]
+        for v in range(TILE):
+            x, y, z, w = shaped[v], shaped[TILE + v], shaped[2 * TILE + v], bone_weights[k, v]
+            out[0, v] += w * (m0 * x + m1 * y + m2 * z + m3)
+            out[1, v] += w * (m4 * x + m5 * y + m6 * z + m7)
+            out[2, v] += w * (m8 * x + m9 * y + m10 * z + m11)
+
+
+@njit(cache=True, nogil=True)
+def regress_joints(
+    indptr: NDArray[np.int32],
+    indices: NDArray[np.int32],
+    data: NDArray[np.float32],
+    vertices: NDArray[np.float32],
+    joints: NDArray[np.float32],
+) -> None:
+    """Rows of a CSR regressor applied to (B, V, 3), summed in float64, into (B, J, 3)."""
+    for b in range(vertices.shape[0]):
+        for j in range(len(indptr) - 1):
+            x, y, z = 0.0, 0.0, 0.0
+            for e in range(indptr[j], indptr[j + 1]):
+                v = indices[e]
+                x += data[e] * np.float64(vertices[b, v, 0])
+                y += data[e] * np.float64(vertices[b, v, 1])
+                z += data[e] * np.float64(vertices[b, v, 2])
+            joints[b, j, 0] = x
+            joints[b, j, 1] = y
+            joints[b, j, 2] = z

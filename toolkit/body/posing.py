@@ -1,55 +1,116 @@
-"""Bulk posing of one body: parameters in, vertices and joints out. ``BodyModel`` owns one ``Poser`` and calls it."""
+"""Bulk posing of one body: parameters in, vertices and joints out. ``BodyModel`` owns one ``Poser`` and calls it.
+
+There is one pool of Python threads per process; each runs serial numba code that has released the GIL. No BLAS is
+involved, so there is no second pool to fight with, and results are the same to the bit for any chunk and thread count.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.body.arrays import SMPLArrays
-from hmrtk.toolkit.body.kernels import forward_kinematics, skin
-from hmrtk.toolkit.body.parameters import BETA_COUNT, BodyParameters
+from hmrtk.toolkit.body.arrays import POSE_FEATURE_COUNT, SMPLArrays
+from hmrtk.toolkit.body.kernels import BLOCK, TILE, forward_kinematics, pose_tiles
+from hmrtk.toolkit.body.parameters import BETA_COUNT, JOINT_COUNT, BodyParameters
+
+FEATURE_COUNT = BETA_COUNT + POSE_FEATURE_COUNT
+PADDED_FEATURES = -(-FEATURE_COUNT // 4) * 4
+DIRECT_BATCH = 8
+"""Smaller batches are posed in the calling thread: handing work over costs more than it saves."""
 
 
 class Poser:
-    """Prepared matrices of a body.
+    """Prepared tables of a body, or of some of its vertices.
 
-    The blend shapes are one matrix product: template, shape and pose basis are stacked, and the identity of the pose
-    features (R - I) is folded into the template, so that the features are the raw entries of R.
+    The blend shapes are one matrix product: shape and pose basis are stacked, and the identity of the pose features
+    (R - I) is folded into the template, so that the features are the raw entries of R.
+
+    Args:
+        arrays: the body.
+        vertices: (V,) indices of the vertices to pose; all by default. A vertex's position does not depend on which
+            others are posed with it.
+        threads: how many to use; the processors this process may use by default.
     """
 
-    def __init__(self, arrays: SMPLArrays) -> None:
+    def __init__(
+        self, arrays: SMPLArrays, vertices: NDArray[np.int64] | None = None, threads: int | None = None
+    ) -> None:
         v, s, p = (a.astype(np.float64) for a in (arrays.v_template, arrays.shapedirs, arrays.posedirs))
-        identity = np.tile(np.eye(3).ravel(), 23)  # (207,)
-        self.template = (v - p @ identity).astype(np.float32).ravel()  # (20670,)
-        basis = np.concatenate([s, p], axis=2).reshape(-1, BETA_COUNT + len(identity))  # (20670, 217)
-        self.basis = np.ascontiguousarray(basis.T, np.float32)
         self.rest_joints = np.ascontiguousarray(arrays.joint_regressor @ v)  # (24, 3)
         directions = arrays.joint_regressor @ s.reshape(len(v), -1)
-        self.joint_dirs = np.ascontiguousarray(directions.reshape(24, 3, BETA_COUNT))
+        self.joint_dirs = np.ascontiguousarray(directions.reshape(JOINT_COUNT, 3, BETA_COUNT))
         self.parents = arrays.parents
-        self.bones, self.bone_weights = sparse_weights(arrays.weights)
+        self.threads = threads or len(os.sched_getaffinity(0))
+        chosen = slice(None) if vertices is None else vertices
+        template = v - p @ np.tile(np.eye(3).ravel(), JOINT_COUNT - 1)
+        basis = np.concatenate([s, p], axis=2)[chosen].transpose(0, 2, 1)  # (V, 217, 3)
+        self.template = _tiled(template[chosen][:, None]).reshape(-1, 3 * TILE)
+        self.basis = _tiled(np.pad(basis, ((0, 0), (0, PADDED_FEATURES - FEATURE_COUNT), (0, 0))))
+        self.bones, self.bone_counts, self.bone_weights = _tile_bones(arrays.weights[chosen])
 
-    def kinematics(self, parameters: BodyParameters) -> tuple[NDArray[np.float32], ...]:
-        """Features (B, 217), transforms (B, 24, 12) and joints (B, 24, 3)."""
-        n = len(parameters)
-        features = np.empty((n, self.basis.shape[0]), np.float32)
-        transforms, joints = np.empty((n, 24, 12), np.float32), np.empty((n, 24, 3), np.float32)
-        given = (parameters.global_orient, parameters.body_pose, parameters.betas, parameters.transl)
-        given = tuple(np.ascontiguousarray(a, np.float32) for a in given)
-        forward_kinematics(*given, self.rest_joints, self.joint_dirs, self.parents, features, transforms, joints)
-        return features, transforms, joints
+    def joints(self, parameters: BodyParameters) -> NDArray[np.float32]:
+        """(B, 24, 3) joints in metres."""
+        return self._kinematics(parameters)[2]
 
     def pose_into(self, parameters: BodyParameters, vertices: NDArray[np.float32], joints: NDArray[np.float32]) -> None:
         """Write the vertices (B, V, 3) and joints (B, 24, 3) of B bodies, metres."""
-        features, transforms, joints[...] = self.kinematics(parameters)
-        shaped = features @ self.basis
-        shaped += self.template
-        skin(shaped.reshape(vertices.shape), transforms, self.bones, self.bone_weights, vertices)
+        n = len(parameters)
+        if n < DIRECT_BATCH or self.threads == 1:
+            self._pose_rows(parameters, vertices, joints)
+            return
+        share = -(-n // (self.threads * BLOCK)) * BLOCK
+        rows = [slice(start, start + share) for start in range(0, n, share)]
+        pool = _pool(os.getpid(), self.threads)
+        waiting = [pool.submit(self._pose_rows, parameters[r], vertices[r], joints[r]) for r in rows[1:]]
+        self._pose_rows(parameters[rows[0]], vertices[rows[0]], joints[rows[0]])
+        for item in waiting:
+            item.result()
+
+    def _pose_rows(
+        self, parameters: BodyParameters, vertices: NDArray[np.float32], joints: NDArray[np.float32]
+    ) -> None:
+        features, transforms, joints[...] = self._kinematics(parameters)
+        tables = (self.template, self.basis, self.bones, self.bone_counts, self.bone_weights)
+        pose_tiles(features, transforms, *tables, vertices)
+
+    def _kinematics(self, parameters: BodyParameters) -> tuple[NDArray[np.float32], ...]:
+        """Features (B rounded up to 4, 220), transforms (B, 24, 12) and joints (B, 24, 3)."""
+        n = len(parameters)
+        features = np.zeros((-(-n // BLOCK) * BLOCK, PADDED_FEATURES), np.float32)
+        transforms, joints = np.empty((n, JOINT_COUNT, 12), np.float32), np.empty((n, JOINT_COUNT, 3), np.float32)
+        given = (parameters.global_orient, parameters.body_pose, parameters.betas, parameters.transl)
+        rows = (np.ascontiguousarray(a, np.float32) for a in given)
+        forward_kinematics(*rows, self.rest_joints, self.joint_dirs, self.parents, features, transforms, joints)
+        return features, transforms, joints
 
 
-def sparse_weights(weights: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Bones (V, K) and their weights (V, K), heaviest first; K is the most that any vertex has."""
-    count = int((sp.csr_matrix(weights).getnnz(axis=1)).max())
-    order = np.argsort(-weights, axis=1, kind="stable")[:, :count]
-    return order.astype(np.int32), np.take_along_axis(weights, order, axis=1)
+@functools.lru_cache(maxsize=4)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """One pool per process: a forked child must not wait for its parent's threads."""
+    return ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix=f"posing-{process}")
+
+
+def _tiled(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(V, K, 3) to (tiles, K, 3 * TILE): planes of x, y and z, padded with zeros."""
+    count = -(-len(values) // TILE)
+    padded = np.zeros((count * TILE, *values.shape[1:]), np.float32)
+    padded[: len(values)] = values
+    planes = padded.reshape(count, TILE, -1, 3).transpose(0, 2, 3, 1)  # (tiles, K, 3, TILE)
+    return np.ascontiguousarray(planes).reshape(count, -1, 3 * TILE)
+
+
+def _tile_bones(weights: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """The joints that move each tile (tiles, K), how many (tiles,), and their weights (tiles, K, TILE)."""
+    count = -(-len(weights) // TILE)
+    padded = np.zeros((count * TILE, JOINT_COUNT), np.float32)
+    padded[: len(weights)] = weights
+    tiles = padded.reshape(count, TILE, JOINT_COUNT)
+    used = (tiles != 0).any(axis=1)  # (tiles, 24)
+    counts = used.sum(axis=1).astype(np.int32)
+    bones = np.argsort(~used, axis=1, kind="stable")[:, : counts.max(initial=1)].astype(np.int32)
+    chosen = np.take_along_axis(tiles, bones[:, None, :], axis=2).transpose(0, 2, 1)
+    return bones, counts, np.ascontiguousarray(chosen)
