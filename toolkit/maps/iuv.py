@@ -1,0 +1,207 @@
+"""IUV maps: which chart of the body, and where on it, each pixel sees. Called by ``shards`` and ``render-iuv``.
+
+In: projected vertices, or body parameters with their crop cameras. Out: uint8 (3, S, S) = chart, round(255·U),
+round(255·V), zeros on the background (other forms: ``iuv_form``). DaNet §3 (arXiv 1912.13344) paints every face with
+one U and V, the mean of its corners (``texture="face"``); PyMAF interpolates them (``texture="vertex"``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.maps.atlas import Atlas
+from hmrtk.toolkit.maps.projection import (
+    Projection,
+    checked_vertices,
+    project_body,
+    project_camera_vertices,
+    project_vertices,
+)
+from hmrtk.toolkit.maps.raster import checked_size, faces_of_body, weights_at
+from hmrtk.toolkit.maps.slices import over_slices
+from hmrtk.toolkit.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from hmrtk.toolkit.body.model import BodyModel
+
+__all__ = ["project_camera_vertices", "project_vertices", "render_iuv", "render_iuv_bodies", "render_iuv_projected"]
+
+TEXTURES = ("vertex", "face")
+UV_LEVELS = 255
+"""U and V in [0, 1] are stored as round(255·U): at most 1/510 off."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _level(value):  # type: ignore[no-untyped-def]
+    return np.uint8(min(255.0, max(0.0, np.floor(value * UV_LEVELS + 0.5))))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _paint(points, faces, face_uv, chart, face_id, iuv):  # type: ignore[no-untyped-def]
+    """Fill ``iuv`` (3, H, W) uint8 from the face that each pixel sees; face_uv: (F, 3, 2) float64 of the corners."""
+    for i in range(face_id.shape[0]):
+        for j in range(face_id.shape[1]):
+            f = face_id[i, j]
+            if f < 0:
+                iuv[0, i, j] = iuv[1, i, j] = iuv[2, i, j] = 0
+                continue
+            wb, wc = weights_at(points, faces[f, 0], faces[f, 1], faces[f, 2], j + 0.5, i + 0.5)
+            # Differences from corner a: a face of one colour keeps it exactly.
+            u = (
+                face_uv[f, 0, 0]
+                + wb * (face_uv[f, 1, 0] - face_uv[f, 0, 0])
+                + wc * (face_uv[f, 2, 0] - face_uv[f, 0, 0])
+            )
+            v = (
+                face_uv[f, 0, 1]
+                + wb * (face_uv[f, 1, 1] - face_uv[f, 0, 1])
+                + wc * (face_uv[f, 2, 1] - face_uv[f, 0, 1])
+            )
+            iuv[0, i, j] = chart[f]
+            iuv[1, i, j] = _level(u)
+            iuv[2, i, j] = _level(v)
+
+
+@njit(cache=True, nogil=True)
+def _render_points(points, faces, face_uv, chart, iuv, first, last):  # type: ignore[no-untyped-def]
+    face_id = np.empty(iuv.shape[2:], np.int32)
+    nearest = np.empty(iuv.shape[2:], np.float64)
+    for n in range(first, last):
+        faces_of_body(points[n], faces, face_id, nearest)
+        _paint(points[n], faces, face_uv, chart, face_id, iuv[n])
+
+
+@njit(cache=True, nogil=True)
+def _render_bodies(vertices, matrix, translation, faces, face_uv, chart, iuv, first, last):  # type: ignore[no-untyped-def]
+    points = np.empty(vertices.shape[1:], np.float64)
+    face_id = np.empty(iuv.shape[2:], np.int32)
+    nearest = np.empty(iuv.shape[2:], np.float64)
+    for n in range(first, last):
+        project_body(vertices[n], matrix[n], translation[n], points)
+        faces_of_body(points, faces, face_id, nearest)
+        _paint(points, faces, face_uv, chart, face_id, iuv[n])
+
+
+def _texture(atlas: Atlas, texture: str) -> NDArray[np.float64]:
+    if texture not in TEXTURES:
+        raise UnknownNameError("texture", texture, TEXTURES)
+    return atlas.face_uv if texture == "vertex" else atlas.flat_face_uv
+
+
+def render_iuv(
+    vertices_px: NDArray[np.floating],
+    atlas: Atlas,
+    size: int | tuple[int, int],
+    texture: str = "vertex",
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
+    """IUV maps of projected bodies.
+
+    Args:
+        vertices_px: (N, V, 3) x px, y px, z metres (``project_vertices``); rules of visibility in ``raster``.
+        atlas: fits the body.
+        size: (H, W) px, or one number for a square.
+        texture: ``vertex`` (perspective-correct U, V; PyMAF) or ``face`` (one U, V per face; DaNet).
+        threads: default: all cores this process may use.
+
+    Returns:
+        (N, 3, H, W) uint8.
+
+    Raises:
+        InputError: wrong shapes, or an atlas of another body. UnknownNameError: another texture.
+    """
+    height, width = checked_size(size)
+    if vertices_px.ndim != 3 or vertices_px.shape[2] != 3:
+        raise InputError("vertices_px", f"expected shape (N, V, 3), got {vertices_px.shape}")
+    atlas.check_body(vertices_px.shape[1])
+    points = np.ascontiguousarray(vertices_px, np.float64)
+    faces, face_uv, chart = atlas.vertices_faces, _texture(atlas, texture), atlas.chart
+    iuv = np.empty((len(points), 3, height, width), np.uint8)
+    over_slices(lambda a, b: _render_points(points, faces, face_uv, chart, iuv, a, b), len(points), threads)
+    return iuv
+
+
+def render_iuv_projected(
+    vertices: NDArray[np.floating],
+    projection: Projection,
+    atlas: Atlas,
+    size: int | tuple[int, int],
+    texture: str = "vertex",
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
+    """``render_iuv`` of ``project``, bit for bit, without keeping the projected vertices.
+
+    Args:
+        vertices: (N, V, 3) metres, in the frame of ``projection``.
+        projection: N cameras whose pixels are those of the map.
+        atlas, size, texture, threads: as for ``render_iuv``.
+
+    Returns:
+        (N, 3, H, W) uint8.
+
+    Raises:
+        InputError: wrong shapes, or an atlas of another body. UnknownNameError: another texture.
+    """
+    height, width = checked_size(size)
+    bodies = checked_vertices(vertices, projection)
+    atlas.check_body(bodies.shape[1])
+    faces, face_uv, chart = atlas.vertices_faces, _texture(atlas, texture), atlas.chart
+    matrix, translation = projection.matrix, projection.translation
+    iuv = np.empty((len(bodies), 3, height, width), np.uint8)
+
+    def work(first: int, last: int) -> None:
+        _render_bodies(bodies, matrix, translation, faces, face_uv, chart, iuv, first, last)
+
+    over_slices(work, len(bodies), threads)
+    return iuv
+
+
+def render_iuv_bodies(
+    parameters: BodyParameters,
+    crop_camera: ArrayLike,
+    body: BodyModel,
+    atlas: Atlas,
+    size: int = 56,
+    texture: str = "vertex",
+    chunk: int = 256,
+    progress: Progress = silent,
+) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """IUV maps of the crops of many bodies, chunk by chunk: memory does not grow with N.
+
+    Args:
+        parameters: N bodies; ``transl`` is left out, the crop camera says where the body is.
+        crop_camera: (N, 3) = (s, tx, ty).
+        body: the body model.
+        atlas: its 24 charts (``atlas_for_body``), or the one-piece atlas.
+        size: px of the map, which shows the whole 224-px-frame crop (DaNet, PyMAF: 56).
+        texture: ``vertex`` or ``face``, as for ``render_iuv``.
+        chunk: bodies posed at a time.
+        progress: told after every chunk.
+
+    Returns:
+        an iterator over the rows and their (n, 3, size, size) uint8 maps.
+
+    Raises:
+        InputError: another number of cameras than of bodies, a scale that is not positive, an atlas of another body.
+        UnknownNameError: another texture.
+    """
+    projection = Projection.crop(crop_camera, size)
+    count = len(parameters)
+    if len(projection) != count:
+        raise InputError("crop_camera", f"has {len(projection)} rows, expected one per body ({count})")
+    _texture(atlas, texture)
+    centred = parameters.replaced(transl=np.zeros((count, 3)))
+
+    def chunks() -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        for rows, posed in body.stream(centred, chunk=chunk):
+            yield rows, render_iuv_projected(posed.vertices, projection[rows], atlas, size, texture)
+            progress("iuv maps", min(rows.stop, count), count)
+
+    return chunks()
