@@ -1,1 +1,1 @@
-""""""
+"""Judging systems: predictions, metrics, protocols and the tail."""
