@@ -147,10 +147,10 @@ def _compare(
     predicted = _posed(predictions, body)
     joints, root = protocol.joints(predicted, body)
     target, target_root = protocol.joints(truth, truth_body)
-    joints, target = joints - root[:, None], target - target_root[:, None]  # float64
-    errors.joints[rows] = joint_errors(joints, target)
+    moved, goal = joints - root[:, None], target - target_root[:, None]  # float64
+    errors.joints[rows] = joint_errors(moved, goal)
     errors.mpjpe[rows] = errors.joints[rows].mean(axis=1)
-    errors.pa_mpjpe[rows] = pa_mpjpe(joints, target)
+    errors.pa_mpjpe[rows] = pa_mpjpe(moved, goal)
     offset = root - target_root if protocol.vertex_alignment == "root" else None
     errors.pve[rows] = pve(predicted.vertices, truth.vertices, offset)
 

@@ -58,7 +58,8 @@ class Predictions:
         metadata: conventions and provenance.
         camera: (N, 3) float32 crop cameras, NaN where there is none; or None.
         joints3d: (N, J, 3) float16 metres in ``metadata.joint_set``, or None.
-        vertices: (N, 6890, 3) float16 metres, or None. Read only when there are no parameters (16 bits round by 0.5 mm).
+        vertices: (N, 6890, 3) float16 metres, or None. Read only when there are no
+            parameters: 16 bits round by up to 0.5 mm.
         place: where they came from, for error messages.
     """
 
@@ -132,9 +133,9 @@ class Predictions:
         """The predictions of an integer index, in that order."""
         ids = [self.sample_ids[row] for row in rows]
         parameters = None if self.parameters is None else self.parameters[rows]
-        camera, joints3d, vertices = (
-            None if a is None else a[rows] for a in (self.camera, self.joints3d, self.vertices)
-        )
+        camera = None if self.camera is None else self.camera[rows]
+        joints3d = None if self.joints3d is None else self.joints3d[rows]
+        vertices = None if self.vertices is None else self.vertices[rows]
         return Predictions(ids, parameters, self.metadata, camera, joints3d, vertices, self.place)
 
     def write(self, path: str | Path) -> None:

@@ -71,7 +71,7 @@ def tail_subset(distance: Array, percent: float) -> NDArray[np.int64]:
 
 
 def equal_count_bins(distance: Array, bins: int) -> Bins:
-    """Split into bins of (nearly) the same number of samples, nearest first; fewer bins when there are fewer samples."""
+    """Split into bins of (nearly) equally many samples, nearest first; never more bins than samples."""
     distance = _checked(distance)
     bins = min(_at_least_one(bins), len(distance))
     order = np.argsort(distance, kind="stable")
@@ -84,7 +84,7 @@ def equal_count_bins(distance: Array, bins: int) -> Bins:
 
 
 def equal_width_bins(distance: Array, bins: int) -> Bins:
-    """Split the range of distances into bins of the same width (mmhuman3d ``ihmr``: bin = trunc((d − min)/δ − 0.001))."""
+    """Split the range of distances into bins of one width (``ihmr``: bin = trunc((d − min)/δ − 0.001))."""
     distance = _checked(distance)
     bins = _at_least_one(bins)
     low, high = float(distance.min()), float(distance.max())
@@ -96,7 +96,7 @@ def equal_width_bins(distance: Array, bins: int) -> Bins:
 
 
 def balanced_mean(values: Array, distance: Array, bins: int = BALANCED_BINS) -> float:
-    """Mean of the means of the non-empty equal-width bins: rare poses count as much as common ones (``ihmr`` bMPVPE)."""
+    """Mean of the means of the non-empty equal-width bins: rare poses count as common ones do (``ihmr`` bMPVPE)."""
     split = equal_width_bins(distance, bins)
     means = split.means(values)
     return float(means[split.count > 0].mean())
@@ -120,10 +120,10 @@ def bootstrap_mean(
     """
     values = _checked(values)
     if groups is None:
-        total, size = values, np.ones(len(values))
+        total, size = values, np.ones_like(values)
     else:
         _, index = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-        total, size = np.bincount(index, values), np.bincount(index).astype(np.float64)
+        total, size = np.bincount(index, values), np.bincount(index, np.ones(len(index)))
     rng = np.random.default_rng(seed)
     draws = np.empty(resamples)
     for i in range(resamples):
