@@ -118,9 +118,9 @@ def _array(given: dict[str, Any], key: str, shape: tuple[int, ...], dtype: Any, 
     array = _numeric(_value(given, key, place), key, place)
     if array.shape != shape:
         raise InputError(place, f"{key} has shape {array.shape}, expected {shape}")
-    result = np.ascontiguousarray(array, dtype)
-    if not np.isfinite(result).all():
+    if not np.isfinite(array).all():
         raise InputError(place, f"{key} has NaN or infinite values")
+    result = np.array(array, dtype, order="C")
     result.setflags(write=False)
     return result
 

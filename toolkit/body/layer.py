@@ -20,7 +20,7 @@ class BodyLayer(smplx.SMPL):
 
 
 def body_layer(model: BodyModel, batch_size: int = 1) -> smplx.SMPL:
-    """``smplx.SMPL`` with this body's arrays (smplx 0.1.28 reads only ``.pkl`` paths; arrays go through ``data_struct``).
+    """``smplx.SMPL`` with this body's arrays, handed over through ``data_struct`` (smplx reads only ``.pkl`` paths).
 
     Args:
         model: the body.

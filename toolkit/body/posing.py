@@ -39,17 +39,18 @@ class Poser:
     def __init__(
         self, arrays: SMPLArrays, vertices: NDArray[np.int64] | None = None, threads: int | None = None
     ) -> None:
-        v, s, p = (a.astype(np.float64) for a in (arrays.v_template, arrays.shapedirs, arrays.posedirs))
+        v, s = arrays.v_template.astype(np.float64), arrays.shapedirs.astype(np.float64)
         self.rest_joints = np.ascontiguousarray(arrays.joint_regressor @ v)  # (24, 3)
         directions = arrays.joint_regressor @ s.reshape(len(v), -1)
         self.joint_dirs = np.ascontiguousarray(directions.reshape(JOINT_COUNT, 3, BETA_COUNT))
         self.parents = arrays.parents
         self.threads = threads or len(os.sched_getaffinity(0))
         chosen = slice(None) if vertices is None else vertices
-        template = v - p @ np.tile(np.eye(3).ravel(), JOINT_COUNT - 1)
-        basis = np.concatenate([s, p], axis=2)[chosen].transpose(0, 2, 1)  # (V, 217, 3)
-        self.template = _tiled(template[chosen][:, None]).reshape(-1, 3 * TILE)
-        self.basis = _tiled(np.pad(basis, ((0, 0), (0, PADDED_FEATURES - FEATURE_COUNT), (0, 0))))
+        template = v[chosen] - _identity_offsets(arrays.posedirs[chosen])
+        self.template = _tiled(template[:, None]).reshape(-1, 3 * TILE)
+        padding = np.zeros((len(template), 3, PADDED_FEATURES - FEATURE_COUNT), np.float32)
+        basis = np.concatenate([arrays.shapedirs[chosen], arrays.posedirs[chosen], padding], axis=2)
+        self.basis = _tiled(basis.transpose(0, 2, 1))
         self.bones, self.bone_counts, self.bone_weights = _tile_bones(arrays.weights[chosen])
 
     def joints(self, parameters: BodyParameters) -> NDArray[np.float32]:
@@ -94,7 +95,13 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix=f"posing-{process}")
 
 
-def _tiled(values: NDArray[np.float64]) -> NDArray[np.float32]:
+def _identity_offsets(posedirs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(V, 3): what the pose basis would add for R = I in every joint, in float64."""
+    diagonal = np.flatnonzero(np.tile(np.eye(3).ravel(), JOINT_COUNT - 1))
+    return posedirs[:, :, diagonal].sum(axis=2, dtype=np.float64)
+
+
+def _tiled(values: NDArray[np.floating]) -> NDArray[np.float32]:
     """(V, K, 3) to (tiles, K, 3 * TILE): planes of x, y and z, padded with zeros."""
     count = -(-len(values) // TILE)
     padded = np.zeros((count * TILE, *values.shape[1:]), np.float32)

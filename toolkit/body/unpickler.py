@@ -1,0 +1,212 @@
+"""Reads the arrays of an SMPL ``.pkl`` without running anything in it, and without chumpy.
+
+The pickle machine is allowed to *record* a short list of classes (numpy, scipy.sparse, chumpy): which class, its
+arguments and its state. Any other name stops the reading. ``array_value`` then rebuilds numbers from the records; numpy
+and scipy never see a pickled state. ``smpl_file`` is the caller.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import IO, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.errors import InputError
+
+MAX_DEPTH = 16
+"""chumpy objects nest two or three deep; more is a cycle or an attack."""
+
+_RECORDED = re.compile(
+    r"chumpy(\.\w+)*\.\w+"
+    r"|scipy\.sparse(\.\w+)*\.(csc|csr)_(matrix|array)"
+    r"|numpy\.(ndarray|dtype)"
+    r"|numpy\.(core|_core)\.multiarray\.(_reconstruct|scalar)"
+    r"|numpy\.(core|_core)\.numeric\._frombuffer"
+    r"|numpy\.matrixlib\.defmatrix\.matrix"
+    r"|(copy_reg|copyreg)\._reconstructor"
+    r"|_codecs\.encode"
+    r"|(__builtin__|builtins)\.(object|set|frozenset|bytearray)"
+)
+"""Full names as Python 2 and 3 and old and new NumPy/SciPy write them."""
+
+_NUMBER = re.compile(r"[<>|=]?([fiub])([1248])")
+
+
+class Recorded:
+    """What a pickle says about one object. Nothing is called and nothing is imported."""
+
+    origin = ""
+
+    def __new__(cls, *args: Any) -> Recorded:
+        record = super().__new__(cls)
+        record.args, record.state = args, None
+        return record
+
+    args: tuple[Any, ...]
+    state: Any
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _RecordingUnpickler(pickle.Unpickler):
+    def __init__(self, stream: IO[bytes], place: str) -> None:
+        super().__init__(stream, encoding="latin1")
+        self._place = place
+
+    def find_class(self, module: str, name: str) -> Any:
+        origin = f"{module}.{name}"
+        if origin == "collections.OrderedDict":
+            return OrderedDict
+        if not _RECORDED.fullmatch(origin):
+            raise InputError(self._place, f"holds a {origin}, which hmrtk does not load", "expected an SMPL body")
+        return _recorded_class(origin)
+
+
+@functools.lru_cache(maxsize=256)
+def _recorded_class(origin: str) -> type[Recorded]:
+    return type("Recorded", (Recorded,), {"origin": origin})
+
+
+def read_pickle(stream: IO[bytes], place: str) -> dict[str, Any]:
+    """The top-level dictionary of a pickle: plain values, containers and ``Recorded`` objects.
+
+    Raises:
+        InputError: a class that is not on the list, a damaged or truncated file, or no dictionary.
+    """
+    try:
+        content = _RecordingUnpickler(stream, place).load()
+    except InputError:
+        raise
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise InputError(place, f"is not a readable pickle: {_first_line(error)}") from None
+    if not isinstance(content, dict):
+        raise InputError(place, f"holds a {type(content).__name__}, expected a dictionary of SMPL arrays")
+    return {str(key): value for key, value in content.items()}
+
+
+def array_value(value: Any, key: str, place: str) -> NDArray[Any] | sp.csr_matrix:
+    """The numbers of a recorded array, sparse matrix or chumpy object.
+
+    Raises:
+        InputError: naming the key and the class that cannot be turned into numbers, or what does not fit in it.
+    """
+    try:
+        return _evaluate(value, 0)
+    except _UnsupportedError as error:
+        raise InputError(place, f"{key} is a {error}, expected numbers") from None
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        raise InputError(place, f"{key} is damaged: {_first_line(error)}") from None
+
+
+class _UnsupportedError(Exception):
+    pass
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _evaluate(value: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise _UnsupportedError("chumpy object that is nested too deep")
+    if isinstance(value, int | float | list | tuple):
+        return np.asarray(value, np.float64)
+    if not isinstance(value, Recorded):
+        raise _UnsupportedError(type(value).__name__)
+    origin, state = value.origin, value.state
+    if origin.endswith("._reconstructor"):
+        return _evaluate(_reconstructed(value), depth + 1)
+    name = origin.rsplit(".", 1)[1]
+    if name == "_reconstruct":
+        return _array(*state[-4:])
+    if name == "_frombuffer":
+        buffer, dtype, shape, order = value.args
+        return _array(shape, dtype, order == "F", buffer)
+    if origin.startswith("scipy."):
+        return _sparse(name[:3], state, depth)
+    if origin.startswith("chumpy.") and name in _CHUMPY:
+        return _CHUMPY[name](state, depth + 1)
+    raise _UnsupportedError(origin)
+
+
+def _reconstructed(value: Recorded) -> Recorded:
+    """``copy_reg._reconstructor(cls, object, None)``: how pickle protocols 0 and 1 make an instance of ``cls``."""
+    made = value.args[0]()
+    if not isinstance(made, Recorded):
+        raise _UnsupportedError(type(made).__name__)
+    made.state = value.state
+    return made
+
+
+def _array(shape: Any, dtype: Any, fortran: Any, data: Any) -> NDArray[Any]:
+    kind = _number_type(dtype)
+    raw = _raw_bytes(data)
+    flat = np.frombuffer(raw, kind)
+    return flat.reshape(tuple(int(n) for n in shape), order="F" if fortran else "C")
+
+
+def _number_type(dtype: Any) -> np.dtype[Any]:
+    text = dtype.args[0] if isinstance(dtype, Recorded) and dtype.origin == "numpy.dtype" else dtype
+    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    if not match:
+        raise _UnsupportedError(f"array of {text!r}")
+    order = dtype.state[1] if dtype.state else "="
+    return np.dtype(f"{order if order in '<>' else '='}{match[1]}{match[2]}")
+
+
+def _raw_bytes(data: Any) -> bytes:
+    """The buffer of an array: a str from Python 2, bytes, or how Python 3 writes bytes in protocol 2."""
+    if isinstance(data, Recorded) and data.origin.rsplit(".", 1)[1] in ("encode", "bytearray"):
+        data = data.args[0]
+    return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
+
+
+def _sparse(form: str, state: dict[str, Any], depth: int) -> sp.csr_matrix:
+    data, indices, indptr = (_evaluate(state[k], depth + 1) for k in ("data", "indices", "indptr"))
+    shape = state["_shape"] if "_shape" in state else state["shape"]
+    rows, columns = (int(n) for n in shape)
+    make = sp.csc_matrix if form == "csc" else sp.csr_matrix
+    matrix = make((data.astype(np.float64), indices.astype(np.int64), indptr.astype(np.int64)), shape=(rows, columns))
+    matrix.check_format(full_check=True)  # out-of-range indices would be written through without it
+    return sp.csr_matrix(matrix)
+
+
+def _select(state: dict[str, Any], depth: int) -> NDArray[Any]:
+    chosen = _evaluate(state["a"], depth).ravel()[_evaluate(state["idxs"], depth).astype(np.int64).ravel()]
+    shape = state.get("preferred_shape")
+    return chosen if shape is None else chosen.reshape(_integers(shape, depth))
+
+
+def _reshape(state: dict[str, Any], depth: int) -> NDArray[Any]:
+    return _evaluate(state["a"], depth).reshape(_integers(state["newshape"], depth))
+
+
+def _transpose(state: dict[str, Any], depth: int) -> NDArray[Any]:
+    axes = state.get("axes")
+    return np.transpose(_evaluate(state["a"], depth), None if axes is None else _integers(axes, depth))
+
+
+def _concatenate(state: dict[str, Any], depth: int) -> NDArray[Any]:
+    return np.concatenate([_evaluate(state[name], depth) for name in state["dterms"]], axis=int(state["axis"]))
+
+
+def _integers(value: Any, depth: int) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.atleast_1d(_evaluate(value, depth)))
+
+
+_CHUMPY: dict[str, Callable[[dict[str, Any], int], Any]] = {
+    "Ch": lambda state, depth: _evaluate(state["x"], depth),
+    "Select": _select,
+    "Reshape": _reshape,
+    "transpose": _transpose,
+    "Concatenate": _concatenate,
+}
+"""chumpy classes that only hold or reorder numbers; SMPL's files have no others in the arrays that matter."""
