@@ -1,0 +1,90 @@
+"""What K-Means compares: weighted vertices of posed bodies, or the parameters φ themselves.
+
+Bodies come in as ``BodyParameters``; vertices leave in chunks, so memory does not grow with their number. Translation
+is always left out: a prototype is a pose and a shape, not a place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import BETA_COUNT, JOINT_COUNT, BodyParameters
+from hmrtk.toolkit.geometry.rotation import (
+    axis_angle_to_rotmat,
+    rot6d_to_rotmat,
+    rotmat_to_axis_angle,
+    rotmat_to_rot6d,
+)
+
+CHUNK = 256
+"""Bodies posed at a time: 21 MB of vertices."""
+
+POSE_WIDTH = 6 * JOINT_COUNT
+VECTOR_WIDTH = POSE_WIDTH + BETA_COUNT
+"""154: the length of φ in PM-Net, 24 rot6d and 10 betas."""
+
+
+def parameter_vectors(parameters: BodyParameters) -> NDArray[np.float32]:
+    """φ of N bodies: (N, 154) float32, rot6d of the 24 joints and the betas (PM-Net Algorithm 1)."""
+    pose = rotmat_to_rot6d(axis_angle_to_rotmat(parameters.pose)).reshape(len(parameters), POSE_WIDTH)
+    return np.concatenate([pose, parameters.betas], axis=1)
+
+
+def vector_parameters(vectors: NDArray[np.floating]) -> BodyParameters:
+    """Bodies of φ (K, 154); the rotations are made orthonormal first (Gram-Schmidt), so any mean of φ will do."""
+    rot6d = vectors[:, :POSE_WIDTH].astype(np.float64).reshape(-1, JOINT_COUNT, 6)
+    pose = rotmat_to_axis_angle(rot6d_to_rotmat(rot6d))
+    return BodyParameters.of(pose[:, 0], pose[:, 1:], vectors[:, POSE_WIDTH:])
+
+
+def stream_vertices(
+    body: BodyModel, parameters: BodyParameters, chunk: int = CHUNK
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Pose N bodies at the origin, a chunk at a time: (rows, (n, 6890, 3) float32 metres). The buffer is reused."""
+    still = parameters.replaced(transl=np.zeros_like(parameters.transl))
+    for rows, posed in body.stream(still, chunk):
+        yield rows, posed.vertices
+
+
+def pose_prototypes(body: BodyModel, parameters: BodyParameters) -> NDArray[np.float32]:
+    """(K, 6890, 3) float32 metres, posed as ``stream_vertices`` does; equal bodies get bit-equal vertices."""
+    vertices = np.empty((len(parameters), *body.v_template.shape), np.float32)
+    for rows, posed in stream_vertices(body, parameters):
+        vertices[rows] = posed
+    return vertices
+
+
+class Threads:
+    """A pool whose workers run serial kernels and serial BLAS on slices of a chunk; a context manager.
+
+    Results never depend on the number of workers: each row is worked on alone.
+    """
+
+    def __init__(self) -> None:
+        self.workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def __enter__(self) -> Threads:
+        self._limits = threadpool_limits(1, "blas")
+        self._pool = ThreadPoolExecutor(self.workers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        self._limits.restore_original_limits()
+
+    def each_slice(self, function: Callable[[slice], None], count: int) -> None:
+        """Run ``function`` on slices that cover ``range(count)`` and wait; its errors are raised here."""
+        step = max(1, -(-count // self.workers))
+        slices = [slice(start, min(start + step, count)) for start in range(0, count, step)]
+        if len(slices) == 1:
+            function(slices[0])
+            return
+        for task in [self._pool.submit(function, part) for part in slices]:
+            task.result()

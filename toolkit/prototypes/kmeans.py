@@ -1,0 +1,253 @@
+"""``fit_prototypes``: the five ways to build a prototypical memory (PM-Net §IV-B), from bodies to prototypes and
+labels.
+
+``cli``, ``pipeline`` and ``estimator`` call it. The loop itself is ``lloyd``; this page decides what is compared with
+what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.body.parts import P3DH_WEIGHTS, vertex_weights
+from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.prototypes.certificate import ExactAssigner
+from hmrtk.toolkit.prototypes.features import parameter_vectors, vector_parameters
+from hmrtk.toolkit.prototypes.labels import Labels
+from hmrtk.toolkit.prototypes.lloyd import run_lloyd
+from hmrtk.toolkit.prototypes.measure import check_bodies, measure, nearest_parameters
+from hmrtk.toolkit.prototypes.projection import fit_space
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.prototypes.search import faiss_kmeans, resolve_device
+from hmrtk.toolkit.prototypes.update import INITS, initial_rows, singular_parameters
+from hmrtk.toolkit.records.artefact import provenance
+
+METRICS = {
+    "p3dh": "weighted vertices, m²",
+    "3dh": "vertices, m²",
+    "naive": "parameters (24 rot6d and 10 betas), squared",
+    "random": "weighted vertices, m²",
+    "mean": "weighted vertices, m²",
+}
+METHODS = tuple(METRICS)
+
+_CENTRES, _BASIS = 0, 1
+"""Independent random streams of one seed, so that all methods start from the same bodies."""
+
+
+@dataclass(frozen=True)
+class PrototypeConfig:
+    """How prototypes are built.
+
+    Attributes:
+        k: number of prototypes; PM-Net uses 50 for Human3.6M and UP-3D, 10 for 3DPW (§IV-B). ``mean`` always has one.
+        method: ``p3dh`` (PM-Net's own), ``3dh`` (no part weights), ``naive`` (Euclidean on parameters), ``random``
+            (the first centres, kept), ``mean`` (the singular prototype).
+        weights: part group → weight; multiplies vertex differences *before* squaring (Algorithm 1, line 11). Every
+            method reports its distances under these weights; ``p3dh`` and ``random`` also assign by them.
+        init: ``random`` (§III-C) or ``k-means++``.
+        max_iter: at most this many updates of the centres.
+        tol: stop when the mean distance improves by less than this share of itself; 0 goes on until no label changes.
+        seed: decides the first centres; everything else follows.
+        dims: directions kept for the certificate; None chooses from the data. Affects speed only, never labels.
+        device: where FAISS searches: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    k: int = 50
+    method: str = "p3dh"
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(P3DH_WEIGHTS))
+    init: str = "random"
+    max_iter: int = 100
+    tol: float = 1e-4
+    seed: int = 0
+    dims: int | None = None
+    device: str = "auto"
+
+    def check(self, bodies: int) -> None:
+        """Refuse what cannot be run on so many bodies.
+
+        Raises:
+            UnknownNameError: unknown method, initialisation or device.
+            InputError: k, max_iter, tol or dims out of range, more prototypes than bodies, no GPU for ``cuda``.
+        """
+        for kind, name, known in (("method", self.method, METHODS), ("initialisation", self.init, INITS)):
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+        for name, least in (("k", 1), ("max_iter", 0), ("tol", 0), ("dims", 1)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InputError(name, f"is {value}, expected at least {least}")
+        if self.method != "mean" and self.k > bodies:
+            raise InputError("k", f"{self.k} prototypes from {bodies} bodies", f"choose k of at most {bodies}")
+        resolve_device(self.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What ``fit_prototypes`` returns.
+
+    Attributes:
+        prototypes: the set, with everything below in its metadata.
+        labels: labels with respect to exactly these prototypes.
+        history: per iteration, ``mean_distance`` in ``metadata["metric"]`` and (``p3dh``, ``3dh``) its bounds and
+            counts.
+        certified, rechecked: labels proved by bounds and labels found by full comparison, over all iterations.
+        iterations: updates of the centres.
+        objective: mean γ (m²) under the part weights to the ``assigned`` and to the ``nearest`` prototype: comparable
+            between methods.
+    """
+
+    prototypes: PrototypeSet
+    labels: Labels
+    history: list[dict[str, Any]]
+    certified: int
+    rechecked: int
+    iterations: int
+    objective: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Centres:
+    """K bodies a method chose, their labels (None: nearest under the part weights), and how it came to them."""
+
+    bodies: BodyParameters
+    label: NDArray[np.int32] | None
+    history: list[dict[str, Any]]
+    notes: dict[str, Any]
+
+
+def fit_prototypes(
+    parameters: BodyParameters,
+    body: BodyModel,
+    config: PrototypeConfig,
+    progress: Progress = silent,
+    inputs: Mapping[str, str] | None = None,
+) -> Fit:
+    """Cluster N bodies.
+
+    Args:
+        parameters: N bodies; their translation is ignored.
+        body: poses them; its fingerprint goes into the set.
+        config: see there.
+        progress: told about each chunk, and about each iteration with its mean distance.
+        inputs: name → fingerprint of the files the bodies came from, for provenance.
+
+    Raises:
+        InputError: no bodies, NaN in one (named by row), more prototypes than bodies, an option out of range.
+        UnknownNameError: unknown method, initialisation, device or part group.
+    """
+    check_bodies(parameters)
+    config.check(len(parameters))
+    weights = vertex_weights(body, config.weights)
+    singular, root = singular_parameters(parameters)
+    if config.method == "mean":
+        chosen = _Centres(
+            singular, np.zeros(len(parameters), np.int32), [], {"iterations": 1, "certified": len(parameters)}
+        )
+    else:
+        chosen = _BUILDERS[config.method](parameters, body, config, weights, progress)
+    compare = config.method in ("naive", "3dh")
+    labels, nearest = measure(body, parameters, chosen.bodies, singular, weights, chosen.label, compare, progress)
+    objective = {"assigned": float(labels.weighted_distance.mean()), "nearest": float(nearest.mean())}
+    history = chosen.history or [{"iteration": 0, "mean_distance": objective["assigned"]}]
+    metadata = {
+        "body": body.fingerprint,
+        "method": config.method,
+        "metric": METRICS[config.method],
+        "weights": dict(config.weights),
+        "weights_note": "multiply coordinate differences before squaring",
+        "seed": config.seed,
+        "samples": len(parameters),
+        "root": root,
+        "objective": objective,
+        "history": history,
+        "iterations": 0,
+        "certified": 0,
+        "rechecked": 0,
+        **chosen.notes,
+        "provenance": provenance(
+            "build-prototypes",
+            {**asdict(config), "weights": dict(config.weights)},
+            body.fingerprint,
+            inputs or {},
+            config.seed,
+        ),
+    }
+    counts = np.bincount(labels.label, minlength=len(chosen.bodies))
+    distance = np.bincount(labels.label, labels.distance, len(chosen.bodies)) / np.maximum(counts, 1)
+    prototypes = PrototypeSet.of(chosen.bodies, metadata, counts, distance, singular)
+    numbers = (metadata[name] for name in ("certified", "rechecked", "iterations"))
+    return Fit(prototypes, labels, history, *numbers, objective)
+
+
+def singular_prototype(parameters: BodyParameters, body: BodyModel, progress: Progress = silent) -> PrototypeSet:
+    """The mean of all bodies as a set with K = 1 (method ``mean``); errors as in ``fit_prototypes``."""
+    return fit_prototypes(parameters, body, PrototypeConfig(k=1, method="mean"), progress).prototypes
+
+
+def _vertex_kmeans(
+    parameters: BodyParameters,
+    body: BodyModel,
+    config: PrototypeConfig,
+    weights: NDArray[np.float32],
+    progress: Progress,
+) -> _Centres:
+    metric = weights if config.method == "p3dh" else np.ones_like(weights)
+    space = fit_space(body, parameters, metric, np.random.default_rng([config.seed, _BASIS]), config.dims)
+    coordinates = space.project(parameters, progress=progress)
+    rows = initial_rows(coordinates, config.k, config.init, np.random.default_rng([config.seed, _CENTRES]))
+    assigner = ExactAssigner(space, parameters, coordinates, config.device)
+    run = run_lloyd(assigner, _still(parameters[rows]), config.max_iter, config.tol, progress)
+    notes = {name: sum(entry[name] for entry in run.history) for name in ("certified", "rechecked", "reseeded")}
+    notes |= {"iterations": len(run.history) - 1, "kept_iteration": run.kept, "stopped": run.stopped}
+    notes |= {"dims": space.dims, "left_out_energy": space.residual, "device": assigner.search.device}
+    return _Centres(run.centres, run.assignment.label, run.history, notes)
+
+
+def _naive_kmeans(
+    parameters: BodyParameters,
+    body: BodyModel,
+    config: PrototypeConfig,
+    weights: NDArray[np.float32],
+    progress: Progress,
+) -> _Centres:
+    """Betas weigh as much as rotations here: with unit variance the ten of them dominate the clusters."""
+    points = parameter_vectors(parameters)
+    rows = initial_rows(points, config.k, config.init, np.random.default_rng([config.seed, _CENTRES]))
+    centres, history = points[rows], []
+    if config.max_iter:
+        centres, means = faiss_kmeans(points, centres, config.max_iter, config.seed, config.device)
+        history = [{"iteration": i, "mean_distance": value} for i, value in enumerate(means)]
+    for entry in history:
+        progress("K-Means", entry["iteration"] + 1, len(history), f"mean distance {entry['mean_distance']:.5g}")
+    bodies = vector_parameters(centres)
+    label, distance = nearest_parameters(parameters, bodies)
+    history.append({"iteration": len(history), "mean_distance": float(distance.mean())})
+    return _Centres(bodies, label, history, {"iterations": len(history) - 1, "rechecked": len(label)})
+
+
+def _random_centres(
+    parameters: BodyParameters,
+    body: BodyModel,
+    config: PrototypeConfig,
+    weights: NDArray[np.float32],
+    progress: Progress,
+) -> _Centres:
+    rng = np.random.default_rng([config.seed, _CENTRES])
+    rows = initial_rows(len(parameters), config.k, "random", rng)
+    return _Centres(_still(parameters[rows]), None, [], {"rechecked": len(parameters)})
+
+
+def _still(parameters: BodyParameters) -> BodyParameters:
+    return replace(parameters, transl=np.zeros_like(parameters.transl))
+
+
+_BUILDERS = {"p3dh": _vertex_kmeans, "3dh": _vertex_kmeans, "naive": _naive_kmeans, "random": _random_centres}
