@@ -94,12 +94,12 @@ def test_hand_computed_triangle_and_culling() -> None:
 
 
 def test_front_of_the_body_is_seen(body: BodyModel, facing: NDArray[np.float32]) -> None:
-    points = project_vertices(facing[None], [[0.9, 0.0, 0.28]], 224)
+    points = project_vertices(facing[None], [[0.9, 0.0, -0.28]], 224)
     seen = body.faces[np.unique(rasterize(points, body.faces, 224)[0])[1:]]
     head = body.v_template[:, 1] > 0.35
     centre = body.v_template[seen].mean(axis=1)
     assert centre[head[seen].all(axis=1), 2].mean() > body.v_template[head, 2].mean() + 0.03  # z is to the front
-    behind = project_vertices(facing[None] * np.float32([-1, 1, -1]), [[0.9, 0.0, 0.28]], 224)
+    behind = project_vertices(facing[None] * np.array([-1, 1, -1], np.float32), [[0.9, 0.0, -0.28]], 224)
     seen = body.faces[np.unique(rasterize(behind, body.faces, 224)[0])[1:]]
     centre = body.v_template[seen].mean(axis=1)
     assert centre[head[seen].all(axis=1), 2].mean() < body.v_template[head, 2].mean() - 0.03
