@@ -153,3 +153,17 @@ def test_rows_without_a_body_are_named() -> None:
     pose[1] = np.nan
     with pytest.raises(InputError, match="here row 1: has no body parameters"):
         make(body_pose=pose).parameters()
+
+
+def test_fingerprint_follows_the_values_only(tmp_path: Path) -> None:
+    box = np.tile([10.0, 20, 110, 220], (4, 1))
+    box[1] = np.nan
+    records = make(bbox_xyxy=box)
+    records.write(tmp_path / "a.parquet")
+    assert RecordTable.read(tmp_path / "a.parquet").fingerprint == records.fingerprint
+    halves = [records.take([0, 1]), records.take([2, 3])]
+    assert RecordTable.concatenate(halves).fingerprint == records.fingerprint
+    assert records.take([1, 0, 2, 3]).fingerprint != records.fingerprint
+    assert make(bbox_xyxy=np.nan_to_num(box, nan=1) + np.arange(4)).fingerprint != records.fingerprint
+    other = RecordTable(records.table, RecordMetadata(body="ffff"))
+    assert other.fingerprint != records.fingerprint

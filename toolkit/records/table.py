@@ -5,6 +5,9 @@ Sources make them, every later stage reads them. Heavy columns become NumPy arra
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -91,6 +94,18 @@ class RecordTable:
     @property
     def sample_ids(self) -> list[str]:
         return self.table["sample_id"].to_pylist()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of sha256 over the rows' values and the body: equal rows, equal fingerprint."""
+        digest = hashlib.sha256(self.metadata.body.encode())
+        for field in RECORD_SCHEMA:
+            digest.update(f"\n{field.name}:".encode())
+            if isinstance(field.type, pa.FixedShapeTensorType):
+                digest.update(np.ascontiguousarray(self.array(field.name)).tobytes())
+            else:
+                digest.update(json.dumps(self.table[field.name].to_pylist(), ensure_ascii=False).encode())
+        return digest.hexdigest()[:16]
 
     def has(self, *columns: str) -> NDArray[np.bool_]:
         """(N,) true where all the given columns are filled."""
