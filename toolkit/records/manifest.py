@@ -1,0 +1,192 @@
+"""Manifests: what a dataset is, where it comes from, how it lies on disk, and how results on it are measured.
+
+In: ``datasets_manifest/<name>.toml``, written by hand; out: a validated ``Manifest``. ``datasets``, ``ingest``,
+``tail-report`` and ``build-prototypes`` read them; nothing else knows a fact about a dataset.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import tomllib
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hmrtk.toolkit.errors import InputError, UnknownNameError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LayoutEntry(_Strict):
+    """One place of the layout on disk: a path or glob below the root, and what is there."""
+
+    path: str
+    meaning: str
+    format: str = ""
+    """The format it belongs to; empty: to all of them."""
+    optional: bool = False
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{value!r} leaves the dataset's root")
+        return value
+
+    def is_below(self, root: Path) -> bool:
+        """Whether at least one file or folder matches."""
+        return next(root.glob(self.path), None) is not None
+
+
+class Split(_Strict):
+    """A split: how many samples it has (null where no source says) and where that number is from."""
+
+    count: int | None = Field(default=None, gt=0)
+    meaning: str = ""
+
+
+class ProtocolFacts(_Strict):
+    """How results on this dataset are measured under one name."""
+
+    name: str
+    split: str
+    joint_set: str
+    regressor: str
+    root: str
+    gender: str
+    meaning: str = ""
+
+
+class Manifest(_Strict):
+    """One dataset.
+
+    Attributes:
+        name: the name used everywhere; equals the file's stem.
+        title, homepage, licence, citation: as its owners state them.
+        obtain: steps to get it, in order.
+        layout: what is expected below the root.
+        formats: file formats it comes in, the usual one first.
+        splits: name → count and meaning.
+        protocols: evaluation protocols with the conventions of each.
+        joint_set, regressor, root, gender_rule: of its own annotation; ``gender_rule`` says which body is meant.
+        default_k: K of the prototypes (PM-Net §IV for the papers' datasets).
+        tail_percents: T-x% that are reported.
+        packaged: it ships with hmrtk and needs no files.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    homepage: str
+    licence: str
+    citation: str
+    obtain: tuple[str, ...] = Field(min_length=1)
+    formats: tuple[str, ...] = Field(min_length=1)
+    joint_set: str
+    regressor: str
+    root: str
+    gender_rule: str
+    default_k: int = Field(gt=0)
+    tail_percents: tuple[float, ...]
+    packaged: bool = False
+    kind: Literal["dataset", "format"] = "dataset"
+    """``format``: no particular dataset but any folder of files of that format."""
+    layout: tuple[LayoutEntry, ...] = ()
+    splits: dict[str, Split] = Field(min_length=1)
+    protocols: tuple[ProtocolFacts, ...] = ()
+
+    @field_validator("tail_percents")
+    @classmethod
+    def _percents(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < percent <= 100 for percent in value):
+            raise ValueError(f"{value} are not all between 0 and 100")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        for entry in self.layout:
+            if entry.format and entry.format not in self.formats:
+                raise ValueError(f"layout {entry.path!r} names format {entry.format!r}, expected one of {self.formats}")
+        for protocol in self.protocols:
+            if protocol.split not in self.splits:
+                raise ValueError(f"protocol {protocol.name!r} names split {protocol.split!r}, which is not declared")
+        if not self.layout and not self.packaged:
+            raise ValueError("layout is empty")
+        return self
+
+    def missing(self, root: Path | None, fmt: str | None = None) -> tuple[LayoutEntry, ...]:
+        """Required places that are not below ``root``, all of them when it is None.
+
+        Args:
+            root: the dataset's folder.
+            fmt: what this format needs; None means the format of which least is missing.
+        """
+        if fmt is None:
+            return min((self.missing(root, each) for each in self.formats), key=len)
+        wanted = [entry for entry in self.layout if not entry.optional and entry.format in ("", fmt)]
+        return tuple(entry for entry in wanted if root is None or not entry.is_below(root))
+
+    def missing_message(self, root: Path | None = None, fmt: str | None = None) -> str:
+        """Several lines for a person: what is missing, the layout that is expected, and where it comes from."""
+        gone = self.missing(root, fmt)
+        where = "is not on this machine" if root is None else f"is not complete in {root}"
+        lines = [f"{self.title} {where}."]
+        if root is not None:
+            lines += ["Missing:", *(f"  {entry.path}  ({entry.meaning})" for entry in gone)]
+        lines.append("Expected layout below its root:")
+        width = max((len(entry.path) for entry in self.layout), default=0)
+        for entry in self.layout:
+            notes = [entry.format and f"format {entry.format}", "optional" if entry.optional else ""]
+            remark = f" [{', '.join(filter(None, notes))}]" if any(notes) else ""
+            lines.append(f"  {entry.path:<{width}}  {entry.meaning}{remark}")
+        lines += ["How to get it:", *(f"  {i}. {step}" for i, step in enumerate(self.obtain, 1))]
+        lines += [f"Homepage: {self.homepage}", f"Licence: {self.licence}"]
+        return "\n".join(lines)
+
+
+def manifest_names() -> tuple[str, ...]:
+    """Names of all manifests, sorted."""
+    folder = importlib.resources.files("hmrtk.datasets_manifest")
+    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+@functools.cache
+def load_manifest(name: str) -> Manifest:
+    """The manifest of a dataset.
+
+    Raises:
+        UnknownNameError: no such manifest; lists the known ones.
+        InputError: the file is not valid; names the field.
+    """
+    if name not in manifest_names():
+        raise UnknownNameError("dataset", name, manifest_names())
+    text = (importlib.resources.files("hmrtk.datasets_manifest") / f"{name}.toml").read_text("utf-8")
+    return parse_manifest(text, f"{name}.toml", name)
+
+
+def parse_manifest(text: str, place: str, name: str) -> Manifest:
+    """Validate a manifest's text.
+
+    Args:
+        text: TOML.
+        place: the file, for error messages.
+        name: what the field ``name`` has to say.
+
+    Raises:
+        InputError: not TOML, an unknown, missing or bad field, or another name; one line.
+    """
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(place, f"is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise InputError(place, f"{field}: {first['msg']}") from None
+    if manifest.name != name:
+        raise InputError(place, f"name is {manifest.name!r}, expected {name!r} like the file")
+    return manifest

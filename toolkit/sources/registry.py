@@ -1,0 +1,74 @@
+"""Which reader serves which dataset and format. ``ingest`` asks here, and only here.
+
+In: names; out: a ``Source``. What a dataset is, is said by its manifest; what can be read today, by ``_READERS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.manifest import load_manifest
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.sources import amc, bvh, deepmimic
+from hmrtk.toolkit.sources.embedded import EmbeddedSource
+from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
+
+
+class Source(Protocol):
+    """Reader of one dataset in one format."""
+
+    def ingest(
+        self,
+        root: Path,
+        body: BodyModel,
+        *,
+        seed: int = 0,
+        limit: int | None = None,
+        progress: Progress = silent,
+    ) -> dict[str, RecordTable]:
+        """Raw files below ``root`` → split name → records; errors are ``InputError`` with file, row and remedy."""
+
+
+_READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
+    "embedded": lambda name, config: EmbeddedSource(),
+    "bvh": lambda name, config: MocapSource(name, (".bvh",), bvh.read, config),
+    "amc": lambda name, config: MocapSource(name, (".amc",), amc.read, config),
+    "deepmimic": lambda name, config: MocapSource(name, (".txt", ".json"), deepmimic.read, config),
+}
+"""format → maker of its source."""
+
+
+def readable_formats() -> tuple[str, ...]:
+    """Formats that this version reads."""
+    return tuple(_READERS)
+
+
+def open_source(dataset: str, fmt: str | None = None, mocap: MocapConfig | None = None) -> Source:
+    """The reader of a dataset.
+
+    Args:
+        dataset: name of a manifest.
+        fmt: one of the manifest's formats; None takes the first one that can be read.
+        mocap: sampling and camera of the motion-capture formats.
+
+    Raises:
+        UnknownNameError: unknown dataset, or a format that the dataset does not come in.
+        InputError: a format that this version does not read; says which are readable.
+    """
+    manifest = load_manifest(dataset)
+    if fmt is not None and fmt not in manifest.formats:
+        raise UnknownNameError(f"format of {dataset}", fmt, manifest.formats)
+    wanted = [fmt] if fmt else list(manifest.formats)
+    for name in wanted:
+        if name in _READERS:
+            return _READERS[name](dataset, mocap or MocapConfig())
+    raise InputError(
+        f"dataset {dataset}",
+        f"its format {' or '.join(wanted)} is declared in the manifest and not readable in this version",
+        f"readable formats: {', '.join(_READERS)}; records made elsewhere can be passed with --records",
+    )
