@@ -1,0 +1,99 @@
+"""The light on one scene: the panorama's irradiance, its key light, and the shadow that the body casts.
+
+In: a panorama, the camera's rotation into it, the posed body. Out: ``Light``, read by the pixel kernels of ``person``
+and ``backdrop``. The key light's shadow comes from a depth map of the body seen from the light.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.maps.raster import faces_of_body
+from hmrtk.toolkit.synthesis.panorama import Panorama, sh_basis
+
+_MAP_PX = 176
+_DISTANCE_RADII = 8.0
+"""How far from the body the depth map's plane lies, in radii of the body: far, so that 1/z is nearly linear in z."""
+_BIAS_M = 0.014
+
+
+class Light(NamedTuple):
+    """Radiances are relative to the panorama's; directions in the camera frame.
+
+    ``key``: (3,) radiance of a white surface facing the key light. ``direction``: (3,) towards it. ``nearest``:
+    (S, S) 1/depth (1/m) of the body seen from it, 0 where it sees none. ``axes``: (2, 3) right and down of that view.
+    """
+
+    key: NDArray[np.float64]
+    direction: NDArray[np.float64]
+    nearest: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    scale: float
+    distance: float
+
+
+def ambient_at(normals: NDArray[np.float32], panorama: Panorama, to_panorama: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(..., 3) irradiance / π on surfaces facing ``normals`` (..., 3), camera frame; never below 5 % of the mean."""
+    irradiance = sh_basis(normals @ to_panorama.T) @ panorama.irradiance
+    floor = 0.05 * 0.282095 * panorama.irradiance[0]
+    return np.maximum(irradiance, floor).astype(np.float32)
+
+
+def scene_light(
+    panorama: Panorama,
+    to_panorama: NDArray[np.float64],
+    key_gain: float,
+    vertices: NDArray[np.float32],
+    faces: NDArray[np.int32],
+) -> Light:
+    """The key light of a place, turned into the camera frame, with the body's shadow map.
+
+    Args:
+        panorama: the place.
+        to_panorama: (3, 3) rotation from the camera frame to the panorama's.
+        key_gain: strength of the key light, seeded by the caller.
+        vertices: (V, 3) metres, camera frame.
+        faces: (F, 3).
+    """
+    direction = to_panorama.T @ panorama.key_direction
+    right = np.cross([0.0, 0.0, 1.0] if abs(direction[2]) < 0.9 else [0.0, 1.0, 0.0], direction)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(right, direction)])
+    points = np.asarray(vertices, np.float64)
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    relative = points - centre
+    radius = float(np.sqrt((relative**2).sum(axis=1).max())) * 1.02 + 1e-3
+    scale, distance = _MAP_PX / (2 * radius), _DISTANCE_RADII * radius
+    seen = np.empty_like(relative)
+    seen[:, :2] = (relative @ axes.T) * scale + _MAP_PX / 2
+    seen[:, 2] = distance - relative @ direction
+    face_id = np.empty((_MAP_PX, _MAP_PX), np.int32)
+    nearest = np.empty((_MAP_PX, _MAP_PX))
+    faces_of_body(seen, faces, face_id, nearest)
+    key = key_gain * (0.35 + panorama.key_strength) * panorama.key_colour
+    return Light(key, direction, nearest, axes, centre, scale, distance)
+
+
+@njit(cache=True, nogil=True)
+def lit_share(x, y, z, light):  # type: ignore[no-untyped-def]
+    """Share (0..1) of the key light that reaches a point of the camera frame: four texels, bilinear."""
+    x, y, z = x - light.centre[0], y - light.centre[1], z - light.centre[2]
+    axes, direction, size = light.axes, light.direction, light.nearest.shape[0]
+    across = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) * light.scale + size / 2 - 0.5
+    down = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) * light.scale + size / 2 - 0.5
+    if not (0.0 <= across < size - 1.0 and 0.0 <= down < size - 1.0):
+        return 1.0
+    depth = light.distance - (x * direction[0] + y * direction[1] + z * direction[2]) - _BIAS_M
+    column, row = int(across), int(down)
+    u, v = across - column, down - row
+    share = 0.0
+    for i in range(2):
+        for j in range(2):
+            if light.nearest[row + i, column + j] * depth <= 1.0:
+                share += (v if i else 1.0 - v) * (u if j else 1.0 - u)
+    return share

@@ -1,0 +1,96 @@
+"""Things that stand in front of the person: poles, boxes, blobs of foliage, rails.
+
+In: a random generator and where the person is. Out: a JSON-able choice (``draw_occluder``) and its coverage of the
+picture (``occluder_coverage``). Called by ``scene``, which fills the shape with a crop of another panorama
+(synthetic occlusion after Best of Both Worlds §3.4).
+"""
+
+from __future__ import annotations
+
+from math import atan2, cos, sin, sqrt
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.synthesis.noise import noise2
+
+KINDS = ("pole", "box", "foliage", "rail")
+
+
+def draw_occluder(
+    rng: np.random.Generator, points_px: NDArray[np.float64], panoramas: tuple[str, ...]
+) -> dict[str, Any]:
+    """Choose one occluder that covers a part of the person.
+
+    Args:
+        rng: consumed.
+        points_px: (V, 2 or 3) the person's vertices in the picture, px.
+        panoramas: names to take the texture from.
+
+    Returns:
+        Kind, centre and half extents in px, tilt (rad), texture and shade.
+    """
+    kind = KINDS[rng.integers(len(KINDS))]
+    low, high = points_px[:, :2].min(axis=0), points_px[:, :2].max(axis=0)
+    span = float(max(high - low))
+    centre = points_px[rng.integers(len(points_px)), :2]
+    half = {
+        "pole": (rng.uniform(0.03, 0.09), 10.0),
+        "box": (rng.uniform(0.12, 0.3), rng.uniform(0.1, 0.24)),
+        "foliage": (rng.uniform(0.12, 0.25), rng.uniform(0.12, 0.25)),
+        "rail": (10.0, rng.uniform(0.025, 0.07)),
+    }[kind]
+    tilt = rng.normal(0, 0.04) if kind in ("pole", "rail") else rng.uniform(-0.5, 0.5)
+    return {
+        "kind": kind,
+        "centre_px": [round(float(value), 2) for value in centre],
+        "half_px": [round(float(value) * span, 2) for value in half],
+        "tilt": round(float(tilt), 4),
+        "panorama": panoramas[int(rng.integers(len(panoramas)))],
+        "yaw": round(float(rng.uniform(0, 2 * np.pi)), 4),
+        "elevation": round(float(rng.uniform(-0.7, 0.2)), 4),
+        "shade": round(float(rng.uniform(0.45, 1.0)), 4),
+        "seed": int(rng.integers(1 << 16)),
+    }
+
+
+def occluder_coverage(choice: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """(H, W, 2) float32: coverage 0..1 and brightness (rounded towards its edges) of an occluder."""
+    centre, half = np.array(choice["centre_px"]), np.array(choice["half_px"])
+    return _coverage(KINDS.index(choice["kind"]), centre, half, choice["tilt"], choice["seed"], size[0], size[1])
+
+
+@njit(cache=True, nogil=True)
+def _coverage(kind, centre, half, tilt, seed, height, width):  # type: ignore[no-untyped-def]
+    coverage = np.empty((height, width, 2), np.float32)
+    cosine, sine = cos(tilt), sin(tilt)
+    for i in range(height):
+        for j in range(width):
+            x, y = j + 0.5 - centre[0], i + 0.5 - centre[1]
+            u, v = cosine * x + sine * y, -sine * x + cosine * y
+            if kind == 2:
+                outside, tone = _foliage(u, v, half, seed)
+            else:
+                outside = max(abs(u) - half[0], abs(v) - half[1])
+                across = u / half[0] if kind == 0 else (v / half[1] if kind == 3 else 0.0)
+                tone = sqrt(max(0.1, 1.0 - 0.85 * across * across)) if kind != 1 else 1.0 - 0.12 * (v / half[1])
+                tone *= 1.0 + 0.08 * noise2(u / (0.02 * half.min() + 2.0), v / (0.02 * half.min() + 2.0), seed)
+            coverage[i, j, 0] = min(1.0, max(0.0, 0.5 - outside))
+            coverage[i, j, 1] = tone
+    return coverage
+
+
+@njit(cache=True, nogil=True)
+def _foliage(u, v, half, seed):  # type: ignore[no-untyped-def]
+    """Signed distance (px) outside a ragged blob, and its tone."""
+    reach = 0.5 * (half[0] + half[1])
+    radius = sqrt((u / half[0]) ** 2 + (v / half[1]) ** 2)
+    if radius > 1.6:
+        return (radius - 1.3) * reach, 1.0
+    ragged = 0.22 * noise2(2.0 * atan2(v, u), radius, seed)
+    leaves = noise2(u / (0.13 * reach), v / (0.13 * reach), seed) + 0.5 * noise2(
+        u / (0.06 * reach), v / (0.06 * reach), seed + 1
+    )
+    return (radius - 1.0 + ragged + 0.28 * leaves) * reach, 0.75 + 0.3 * leaves
