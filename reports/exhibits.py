@@ -1,0 +1,106 @@
+"""The report's three galleries: samples at growing distance, all prototypes, the rarest samples.
+
+In: what to draw and its numbers; out: ``Gallery``. Called by ``tail``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hmrtk.reports.distances import Distances
+from hmrtk.reports.gallery import (
+    PROTOTYPE_COLOUR,
+    SAMPLE_COLOUR,
+    Card,
+    Gallery,
+    draw_bodies,
+    encode_png,
+    sheet_of,
+)
+from hmrtk.reports.tables import Table
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+
+LADDER = (0, 25, 50, 75, 90, 95, 99, 100)
+"""Percentiles of the distance to the singular prototype that are drawn."""
+
+
+def ladder_gallery(
+    distances: Distances,
+    parameters: BodyParameters,
+    singular: PrototypeSet,
+    ids: Sequence[str],
+    body: BodyModel,
+    progress: Progress = silent,
+) -> Gallery:
+    """The singular prototype and samples at growing distance from it (PM-Net Fig. 1 (a) and (c))."""
+    order = np.argsort(distances.singular, kind="stable")
+    rows = [int(order[round(p / 100 * (len(order) - 1))]) for p in LADDER]
+    bodies = BodyParameters.concatenate([singular.parameters, parameters[rows]])
+    pictures = draw_bodies(bodies, body, SAMPLE_COLOUR, "draw the distances", progress)
+    cards = [
+        Card([("singular prototype", encode_png(pictures[0]))], "Singular prototype", ["0 mm"], {"distance_mm": 0.0})
+    ]
+    for percent, row, picture in zip(LADDER, rows, pictures[1:], strict=True):
+        name = {0: "Nearest", 50: "Median", 100: "Farthest"}.get(percent, f"Farther than {percent} %")
+        facts = {"percentile": percent, "sample_id": ids[row], "distance_mm": distances.singular[row]}
+        lines = [f"{distances.singular[row]:.0f} mm", str(distances.action[row])]
+        cards.append(Card([("sample", encode_png(picture))], name, lines, facts))
+    caption = (
+        "The singular prototype, then samples at growing distance from it, all at one scale, as their cameras see them."
+    )
+    sheet = sheet_of([[p] for p in pictures], [f"{c.title}: {c.lines[0]}" for c in cards], 5)
+    return Gallery("distance_ladder", "From common to rare", caption, cards, sheet)
+
+
+def prototype_gallery(
+    clusters: Table, prototypes: PrototypeSet, body: BodyModel, progress: Progress = silent
+) -> Gallery:
+    """All prototypes, those with the most samples first."""
+    order = [row["prototype"] for row in clusters.rows]
+    pictures = draw_bodies(prototypes.parameters[order], body, PROTOTYPE_COLOUR, "draw the prototypes", progress)
+    cards = []
+    for row, picture in zip(clusters.rows, pictures, strict=True):
+        lines = [f"{row['samples']:,} samples ({row['share']:.1f} %)"]
+        if row["samples"]:
+            lines += [f"samples at {row['assigned']:.0f} mm", f"mostly {row['action']}"]
+        facts = {key: row[key] for key in ("rank", "prototype", "samples", "assigned", "singular", "action")}
+        cards.append(
+            Card([("prototype", encode_png(picture))], f"{row['rank']} · prototype {row['prototype']}", lines, facts)
+        )
+    caption = (
+        "Ordered by the number of this data set's samples assigned to them. “Samples at”: mean per-vertex distance of "
+        "a prototype's samples to it, in mm. All at one scale, as the camera sees them."
+    )
+    sheet = sheet_of([[p] for p in pictures], [f"{r['rank']}: {r['samples']:,}" for r in clusters.rows], 10)
+    return Gallery("prototype_gallery", "All prototypes", caption, cards, sheet)
+
+
+def rarest_gallery(
+    rare: Table, parameters: BodyParameters, prototypes: PrototypeSet, body: BodyModel, progress: Progress = silent
+) -> Gallery:
+    """The rarest samples, each beside its assigned prototype."""
+    rows, labels = [r["row"] for r in rare.rows], [r["prototype"] for r in rare.rows]
+    samples = draw_bodies(parameters[rows], body, SAMPLE_COLOUR, "draw the rarest samples", progress)
+    used = sorted(set(labels))
+    drawn = draw_bodies(prototypes.parameters[used], body, PROTOTYPE_COLOUR, "draw their prototypes", progress)
+    beside = [drawn[used.index(label)] for label in labels]
+    cards = []
+    for row, sample, prototype in zip(rare.rows, samples, beside, strict=True):
+        pictures = [("sample", encode_png(sample)), (f"prototype {row['prototype']}", encode_png(prototype))]
+        lines = [
+            row["sample_id"],
+            f"{row['singular']:.0f} mm to the singular, {row['assigned']:.0f} mm to its prototype",
+        ]
+        cards.append(Card(pictures, f"{row['rank']} · {row['action']}", lines, dict(row)))
+    caption = "Left: the sample. Right, in blue: the prototype it is assigned to. Distances: mean per vertex, mm."
+    sheet = sheet_of(
+        [[a, b] for a, b in zip(samples, beside, strict=True)],
+        [f"{c.title}, {c.data['singular']:.0f} mm" for c in cards],
+        6,
+    )
+    return Gallery("rarest_gallery", "Farthest from the singular prototype", caption, cards, sheet)

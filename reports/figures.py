@@ -1,0 +1,186 @@
+"""Charts. The only file of hmrtk that imports matplotlib.
+
+In: arrays; out: ``Chart`` (an SVG that follows the page's colours, a PNG for slides, and the plotted numbers). Called
+by ``distances`` and ``systems``.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+PALETTE = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+"""Okabe and Ito's colours: told apart by colour-blind readers, readable on light and dark."""
+
+SINGULAR, ASSIGNED = PALETTE[0], PALETTE[1]
+
+_INK, _GRID = "#1a1b1c", "#d7d8d9"
+"""Placeholders: in the page's SVG they become the theme's text and line colours."""
+
+_STYLE = {
+    "axes.edgecolor": _GRID,
+    "axes.grid": True,
+    "axes.labelcolor": _INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 10,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "svg.fonttype": "none",
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "xtick.labelcolor": _INK,
+    "ytick.color": _INK,
+    "ytick.labelcolor": _INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "axes.axisbelow": True,
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart.
+
+    Attributes:
+        name: file name without ending.
+        title, caption: for people; the caption says what is shown, units and protocol.
+        svg: for the page: no outside references, text and grid in the theme's colours.
+        svg_file: a stand-alone SVG file.
+        png: 200 dpi on white.
+        data: the plotted numbers.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    svg_file: bytes
+    png: bytes
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def histogram(distances: Mapping[str, Array], name: str, title: str, caption: str, marks: Mapping[str, float]) -> Chart:
+    """Histograms of several distances (mm) over the same bins; ``marks`` are labelled vertical lines (mm)."""
+    top = max(float(values.max()) for values in distances.values())
+    edges = np.linspace(0, top * 1.001 + 1e-9, 61)
+    counts = {label: np.histogram(values, edges)[0] for label, values in distances.items()}
+
+    def draw(axes: Axes) -> None:
+        for colour, (label, count) in zip(PALETTE, counts.items(), strict=False):
+            axes.stairs(count, edges, fill=True, alpha=0.35, color=colour)
+            axes.stairs(count, edges, color=colour, label=label, linewidth=1.5)
+        for label, place in marks.items():
+            axes.axvline(place, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate(label, (place, 0.72), xycoords=("data", "axes fraction"), xytext=(3, 0),
+                          textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.set(xlabel="mean per-vertex distance (mm)", ylabel="samples", xlim=(0, None))
+        axes.legend()
+
+    data = {"edges_mm": edges, "counts": counts, "marks_mm": dict(marks)}
+    return _chart(draw, name, title, caption, data)
+
+
+def cumulative(distances: Mapping[str, Array], name: str, title: str, caption: str) -> Chart:
+    """Share of samples (%) within a distance (mm)."""
+    share = np.linspace(0, 100, 101)
+    curves = {label: np.percentile(values, share) for label, values in distances.items()}
+
+    def draw(axes: Axes) -> None:
+        for colour, (label, curve) in zip(PALETTE, curves.items(), strict=False):
+            axes.plot(curve, share, color=colour, label=label)
+        axes.set(xlabel="mean per-vertex distance (mm)", ylabel="samples within (%)", xlim=(0, None), ylim=(0, 100))
+        axes.legend(loc="lower right")
+
+    return _chart(draw, name, title, caption, {"share_percent": share, "distance_mm": curves})
+
+
+def ranked_bars(values: Array, name: str, title: str, caption: str, labels: tuple[str, str]) -> Chart:
+    """Bars in the given order, numbered from 1; ``labels`` name the x and the y axis."""
+
+    def draw(axes: Axes) -> None:
+        axes.bar(np.arange(1, len(values) + 1), values, color=ASSIGNED, width=0.8)
+        axes.grid(visible=False, axis="x")
+        axes.set(xlabel=labels[0], ylabel=labels[1], xlim=(0.3, len(values) + 0.7))
+
+    return _chart(draw, name, title, caption, {"values": values})
+
+
+def dumbbells(names: Sequence[str], before: Array, after: Array, name: str, title: str, caption: str,
+              legend: tuple[str, str], label: str) -> Chart:  # fmt: skip
+    """Two values per name, joined by a line; the first name on top."""
+    rows = np.arange(len(names))[::-1]
+
+    def draw(axes: Axes) -> None:
+        axes.hlines(rows, before, after, color=_GRID, linewidth=3)
+        axes.plot(before, rows, "o", color=ASSIGNED, label=legend[0])
+        axes.plot(after, rows, "o", color=SINGULAR, label=legend[1])
+        axes.set_yticks(rows, names)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel=label, xlim=(0, None), ylim=(-0.7, len(names) - 0.3))
+        axes.legend(loc="lower right")
+
+    data = {"names": list(names), legend[0]: before, legend[1]: after}
+    return _chart(draw, name, title, caption, data, height=max(3.2, 0.26 * len(names) + 1))
+
+
+def curves(x: Array, lines: Mapping[str, Array], name: str, title: str, caption: str, labels: tuple[str, str],
+           zero: bool = False, bands: Mapping[str, tuple[Array, Array]] | None = None) -> Chart:  # fmt: skip
+    """Lines with markers over common x; ``zero`` draws the line y = 0, ``bands`` are low and high around a line."""
+
+    def draw(axes: Axes) -> None:
+        if zero:
+            axes.axhline(0, color=_INK, linewidth=1)
+        for colour, (label, line) in zip(PALETTE * (1 + len(lines) // len(PALETTE)), lines.items(), strict=False):
+            axes.plot(x, line, "o-", color=colour, label=label, markersize=4)
+            if bands and label in bands:
+                axes.fill_between(x, *bands[label], color=colour, alpha=0.18, linewidth=0)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.legend()
+
+    data: dict[str, Any] = {"x": x, "y": dict(lines)}
+    if bands:
+        data["interval"] = {label: {"low": low, "high": high} for label, (low, high) in bands.items()}
+    return _chart(draw, name, title, caption, data)
+
+
+def _chart(draw: Callable[[Axes], None], name: str, title: str, caption: str, data: dict[str, Any],
+           height: float = 3.3) -> Chart:  # fmt: skip
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(5.4, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot())
+        png, svg = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    return Chart(
+        name, title, caption, _for_page(svg.getvalue().decode(), name, title), svg.getvalue(), png.getvalue(), data
+    )
+
+
+def _for_page(svg: str, name: str, title: str) -> str:
+    """Inline form: no header, no name spaces, own ids, theme colours, a size that follows the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'\s(?:xmlns(?::xlink)?|version)="[^"]*"', "", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg).replace("xlink:href", "href")
+    svg = svg.replace("url(#", f"url(#{name}-").replace(_INK, "currentColor").replace(_GRID, "var(--line)")
+    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

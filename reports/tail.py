@@ -1,0 +1,284 @@
+"""``build_tail_report``: what happens on rare poses, as a page, tables, pictures and one JSON file.
+
+In: records, prototypes and labels; optionally predictions of any number of systems. Out: a folder. Without predictions
+the report describes the data set's own tail; with them it also measures errors on it. ``cli`` and ``pipeline`` call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmrtk.reports.distances import (
+    HOW,
+    Distances,
+    action_table,
+    assigned_name,
+    distance_charts,
+    distance_table,
+    prototype_table,
+    rarest_table,
+    reduction,
+    tail_table,
+)
+from hmrtk.reports.document import Document, Section
+from hmrtk.reports.exhibits import ladder_gallery, prototype_gallery, rarest_gallery
+from hmrtk.reports.published import DATASET_NAMES, published_for, published_tables
+from hmrtk.reports.sentences import (
+    action_sentences,
+    cluster_sentences,
+    distance_sentences,
+    error_sentence,
+    method_of,
+)
+from hmrtk.reports.systems import curve_table, difference_table, per_action_table, result_table, system_charts
+from hmrtk.reports.tables import plain
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.evaluation.metrics import BodyOfGender, Errors, evaluate
+from hmrtk.toolkit.evaluation.predictions import Predictions
+from hmrtk.toolkit.evaluation.protocols import DEFAULT, Protocol
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.prototypes.labels import Labels
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.records.artefact import write_json
+from hmrtk.toolkit.records.table import RecordTable
+
+KIND = "hmrtk.tail_report"
+SCHEMA_VERSION = 1
+BOOTSTRAP_SEED = 0
+
+
+def build_tail_report(
+    records: RecordTable,
+    prototypes: PrototypeSet,
+    singular: PrototypeSet,
+    labels: Labels,
+    body: BodyModel,
+    out: Path,
+    *,
+    predictions: Mapping[str, Predictions] | None = None,
+    baseline: str | None = None,
+    tails: Sequence[float] = (5, 10),
+    protocol: Protocol = DEFAULT,
+    rarest: int = 24,
+    provenance: Mapping[str, Any],
+    progress: Progress = silent,
+    body_of_gender: BodyOfGender | None = None,
+) -> dict[str, Any]:
+    """Write the report of one data set.
+
+    Args:
+        records: N rows with bodies.
+        prototypes: K prototypes.
+        singular: K = 1, the body that rarity is measured from (PM-Net: SPIN's mean parameters).
+        labels: of exactly these records, in their order.
+        body: the active body; everything must have been made with it.
+        out: folder; gets ``index.html``, ``tables/``, ``figures/``, ``report.json``.
+        predictions: system's name → its predictions, one for each record.
+        baseline: the system that the others are compared with.
+        tails: percentages x of T-x%.
+        protocol: of the errors.
+        rarest: how many of the farthest samples are drawn.
+        provenance: of the artefact (``records.artefact.provenance``).
+        body_of_gender: bodies for protocols with gendered ground truth.
+
+    Returns:
+        What ``report.json`` holds: every number on the page.
+
+    Raises:
+        BodyMismatchError: something was made with another body.
+        InputError: labels of other records, a wrong percentage, predictions that do not fit the records.
+        UnknownNameError: the baseline is not among the systems.
+        OutputError: the folder cannot be written.
+    """
+    systems = dict(predictions or {})
+    _check(records, prototypes, singular, labels, body, systems, baseline, tails, rarest)
+    distances = Distances.of(
+        labels.distance_to_singular, labels.distance, labels.label, records.array("action"), tails, len(prototypes)
+    )
+    errors = {
+        name: evaluate(records, system, body, protocol, body_of_gender, progress) for name, system in systems.items()
+    }
+    sections = _dataset_sections(records, prototypes, singular, body, distances, rarest, progress)
+    if errors:
+        sections.insert(0, _error_section(records, distances, errors, baseline, protocol))
+    sections.append(_published_section())
+    datasets = ", ".join(sorted(set(records.table["dataset"].to_pylist())))
+    splits = ", ".join(sorted(set(records.table["split"].to_pylist())))
+    document = Document(
+        f"Tail report: {datasets}",
+        f"{len(records):,} samples ({splits}), {len(prototypes)} prototypes"
+        + (f", {len(errors)} system{'s' * (len(errors) > 1)}: {', '.join(errors)}." if errors else "."),
+        _facts(distances, errors),
+        sections,
+        _details(records, prototypes, singular, body, protocol, errors, provenance),
+    )
+    document.write(out)
+    report = {
+        "kind": KIND,
+        "schema_version": SCHEMA_VERSION,
+        "dataset": datasets,
+        "samples": len(records),
+        "records": {"place": records.place, "body": records.metadata.body},
+        "body": body.fingerprint,
+        "prototypes": {"fingerprint": prototypes.fingerprint, "k": len(prototypes), "place": prototypes.place},
+        "singular": {"fingerprint": singular.fingerprint, "place": singular.place},
+        "protocol": {**protocol.to_json(), "description": protocol.describe()},
+        "systems": list(errors),
+        "baseline": baseline,
+        "tails": [float(x) for x in sorted(set(tails), reverse=True)],
+        "provenance": dict(provenance),
+        **document.to_json(),
+    }
+    report = plain(report)
+    write_json(out / "report.json", report)
+    return report
+
+
+def _check(
+    records: RecordTable,
+    prototypes: PrototypeSet,
+    singular: PrototypeSet,
+    labels: Labels,
+    body: BodyModel,
+    systems: Mapping[str, Predictions],
+    baseline: str | None,
+    tails: Sequence[float],
+    rarest: int,
+) -> None:
+    records.require_body(body.fingerprint)
+    prototypes.check_body(body)
+    singular.check_body(body)
+    if len(labels) != len(records):
+        raise InputError(
+            "labels", f"expected one per record ({len(records)}), got {len(labels)}", "label these records"
+        )
+    if labels.label.max() >= len(prototypes):
+        raise InputError("labels", f"name prototype {labels.label.max()}, but there are {len(prototypes)}")
+    if len(singular) != 1:
+        raise InputError(singular.place, f"expected one singular prototype, got {len(singular)}")
+    if not tails:
+        raise InputError("tails", "expected at least one percentage, e.g. 5")
+    if rarest < 1:
+        raise InputError("rarest", f"expected at least 1, got {rarest}")
+    if baseline is not None and baseline not in systems:
+        raise UnknownNameError("baseline", baseline, systems)
+
+
+def _dataset_sections(
+    records: RecordTable,
+    prototypes: PrototypeSet,
+    singular: PrototypeSet,
+    body: BodyModel,
+    distances: Distances,
+    rarest: int,
+    progress: Progress,
+) -> list[Section]:
+    ids = records.sample_ids
+    tail, actions = tail_table(distances), action_table(distances)
+    clusters = prototype_table(distances, prototypes.counts)
+    rare = rarest_table(distances, ids, rarest)
+    histogram, cumulative, make_up, share = distance_charts(distances, actions, clusters)
+    parameters = records.parameters()
+    ladder = ladder_gallery(distances, parameters, singular, ids, body, progress)
+    gallery = prototype_gallery(clusters, prototypes, body, progress)
+    exhibits = rarest_gallery(rare, parameters, prototypes, body, progress)
+    return [
+        Section(
+            "distance",
+            "One prototype is far from the tail",
+            distance_sentences(distances),
+            [ladder, histogram, cumulative, distance_table(distances)],
+        ),
+        Section(
+            "tail", "What the tail is made of", action_sentences(distances, actions), [tail, make_up, share, actions]
+        ),
+        Section(
+            "prototypes",
+            f"The {len(prototypes)} prototypes",
+            cluster_sentences(clusters, prototypes),
+            [gallery, clusters],
+        ),
+        Section(
+            "rarest",
+            f"The {len(rare.rows)} rarest samples",
+            ["Each sample as its camera sees it, and beside it the prototype that it is assigned to."],
+            [exhibits, rare],
+        ),
+    ]
+
+
+def _error_section(
+    records: RecordTable, distances: Distances, errors: Mapping[str, Errors], baseline: str | None, protocol: Protocol
+) -> Section:
+    groups = _groups(records)
+    how = protocol.describe()
+    names = set(records.table["dataset"].to_pylist())
+    published = published_for(names.pop()) if len(names) == 1 else []
+    blocks: list[Any] = [result_table(distances, errors, groups, BOOTSTRAP_SEED, how, published)]
+    blocks += system_charts(distances, errors, baseline, groups, BOOTSTRAP_SEED, how)
+    if baseline is not None and len(errors) > 1:
+        blocks.append(difference_table(distances, errors, baseline, groups, BOOTSTRAP_SEED, how))
+    blocks += [curve_table(distances, errors, how), per_action_table(distances, errors, how)]
+    text = [how, *(error_sentence(name, error, distances) for name, error in errors.items())]
+    return Section("errors", "Errors on all samples and on the tail", text, blocks)
+
+
+def _groups(records: RecordTable) -> NDArray[Any]:
+    """(N,) what the bootstrap draws whole: the sequence where there is one, else the sample itself."""
+    sequences, ids = records.array("sequence"), records.sample_ids
+    return np.array([s if isinstance(s, str) else f"\0{name}" for s, name in zip(sequences, ids, strict=True)], object)
+
+
+def _published_section() -> Section:
+    names = ", ".join(DATASET_NAMES.values())
+    text = [
+        f"Copied from the papers, for orientation: other data ({names}), other bodies, the papers' own protocols. "
+        "None of these numbers was measured here."
+    ]
+    tables = [table.to_table() for table in published_tables()]
+    return Section("published", "Published results (not measured here)", text, tables, folded=True)
+
+
+def _facts(distances: Distances, errors: Mapping[str, Errors]) -> list[tuple[str, str]]:
+    tail = distances.narrowest
+    rows = distances.tails[tail]
+    whole = float(distances.singular.mean()), float(distances.assigned.mean())
+    facts = [
+        (f"{len(distances):,}", "samples"),
+        (f"{whole[0]:.0f} mm", "mean distance to the singular prototype"),
+        (f"{whole[1]:.0f} mm", f"to {assigned_name(distances.k)} ({-reduction(*whole):+.0f} %)"),
+        (f"{distances.singular[rows].mean():.0f} mm", f"{tail}: mean distance to the singular prototype"),
+        (f"{distances.assigned[rows].mean():.0f} mm", f"{tail}: mean distance to the assigned prototype"),
+    ]
+    facts += [
+        (f"{e.pve.mean():.1f} → {e.pve[rows].mean():.1f} mm", f"{n}: MPVPE, all → {tail}") for n, e in errors.items()
+    ]
+    return facts
+
+
+def _details(
+    records: RecordTable,
+    prototypes: PrototypeSet,
+    singular: PrototypeSet,
+    body: BodyModel,
+    protocol: Protocol,
+    errors: Mapping[str, Errors],
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    measured = {"Protocol": protocol.describe()} if errors else {}
+    return {
+        "Records": f"{records.place}, {len(records):,} rows",
+        "Body": f"{body.fingerprint} ({body.gender})",
+        "Prototypes": f"{prototypes.fingerprint}, K = {len(prototypes)}, method {method_of(prototypes)}",
+        "Singular prototype": f"{singular.fingerprint}, method {method_of(singular)}",
+        "Distance": HOW,
+        **measured,
+        "Intervals": f"percentile bootstrap, whole sequences drawn, seed {BOOTSTRAP_SEED}",
+        "Provenance": dict(provenance),
+    }
