@@ -7,6 +7,7 @@ per change of hands on two cores.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Callable
@@ -29,6 +30,12 @@ def over_slices(work: Callable[[int, int], None], count: int, threads: int | Non
     # Four slices per worker even out bodies of unequal cost.
     pieces = min(count, 4 * workers)
     bounds = [count * i // pieces for i in range(pieces + 1)]
-    with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(work, a, b) for a, b in itertools.pairwise(bounds)]:
-            done.result()
+    pool = _pool(os.getpid(), workers)
+    for done in [pool.submit(work, a, b) for a, b in itertools.pairwise(bounds)]:
+        done.result()
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(process: int, workers: int) -> ThreadPoolExecutor:
+    """One pool per process: a forked child must not wait for its parent's threads."""
+    return ThreadPoolExecutor(workers, thread_name_prefix=f"maps-{process}")
