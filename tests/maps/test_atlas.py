@@ -14,7 +14,6 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.reference import mirror_vertices
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import (
-    MIRROR_CHART,
     Atlas,
     atlas_for_body,
     mirror_corners,
@@ -23,6 +22,7 @@ from hmrtk.toolkit.maps.atlas import (
     read_uv_processed_mat,
     reference_atlas,
 )
+from hmrtk.toolkit.maps.charts import MIRROR_CHART
 
 BOTH = pytest.mark.parametrize("atlas", [reference_atlas(), onepiece_atlas()], ids=lambda a: a.name)
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.maps import atlas as atlases
+from hmrtk.toolkit.maps import charts
 from hmrtk.toolkit.maps.atlas import Atlas, reference_atlas
 from hmrtk.toolkit.maps.iuv_form import clean, decode, encode, from_one_hot, grouped, mirror_iuv, one_hot
 
@@ -52,12 +52,12 @@ def test_clean_keeps_the_best_channel(iuv: NDArray[np.uint8]) -> None:
 
 
 def test_groups_cover_the_charts_once_and_commute_with_mirroring() -> None:
-    assert sorted(c for group in atlases.CHART_GROUPS for c in group) == list(range(25))
-    charts = np.arange(25, dtype=np.uint8)
-    np.testing.assert_array_equal(grouped(charts)[[0, 1, 2, 3, 9, 24]], [0, 1, 1, 2, 6, 14])
-    np.testing.assert_array_equal(atlases.MIRROR_CHART[atlases.MIRROR_CHART], charts)
-    np.testing.assert_array_equal(atlases.MIRROR_GROUP[grouped(charts)], grouped(atlases.MIRROR_CHART[charts]))
-    for chart, other in zip(atlases.CHART_NAMES, np.array(atlases.CHART_NAMES)[atlases.MIRROR_CHART], strict=True):
+    assert sorted(c for group in charts.CHART_GROUPS for c in group) == list(range(25))
+    numbers = np.arange(25, dtype=np.uint8)
+    np.testing.assert_array_equal(grouped(numbers)[[0, 1, 2, 3, 9, 24]], [0, 1, 1, 2, 6, 14])
+    np.testing.assert_array_equal(charts.MIRROR_CHART[charts.MIRROR_CHART], numbers)
+    np.testing.assert_array_equal(charts.MIRROR_GROUP[grouped(numbers)], grouped(charts.MIRROR_CHART[numbers]))
+    for chart, other in zip(charts.CHART_NAMES, np.array(charts.CHART_NAMES)[charts.MIRROR_CHART], strict=True):
         swapped = {"right": "left", "left": "right"}
         first, _, rest = chart.partition(" ")
         assert other == (f"{swapped[first]} {rest}" if first in swapped else chart)

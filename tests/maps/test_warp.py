@@ -53,9 +53,9 @@ def test_dense_maps_show_the_surface_that_each_pixel_sees(
         seen = face_id[n] >= 0
         surface = (weights[n][seen][..., None] * posed.vertices[n][body.faces[face_id[n][seen]]]).sum(axis=1) - root[n]
         error = np.linalg.norm(got.location[n][:, seen].T - surface, axis=1)
-        # 8-bit U, V and 128 texels; the hands are squeezed most. Measured: 2.5 mm median, 5 mm mean.
+        # 8-bit U, V and 128 texels; the hands are squeezed most. Measured: 3.1 mm median, 3.6 mm mean.
         assert np.median(error) < 0.004
-        assert error.mean() < 0.008
+        assert error.mean() < 0.005
         assert (got.location[n][:, ~seen] == 0).all()
         known = {tuple(row) for row in (assigned_joints(body, posed)[n] - root[n]).round(5)}
         assert {tuple(row) for row in got.joint[n][:, seen].T.round(5)} <= known
@@ -88,9 +88,9 @@ def test_scatter_takes_the_mean_and_marks_what_was_seen() -> None:
 def test_there_and_back(space: UVSpace, posed: Body, iuv: NDArray[np.uint8]) -> None:
     location = space.location(posed.vertices, posed.joints[:, 0])
     maps, visible = image_to_uv(sample_uv(location, iuv, space), iuv, 128)
-    assert 0.05 < visible.mean() < 0.6
+    assert 0.03 < visible.mean() < 0.6
     off = np.linalg.norm(maps - location, axis=1)[visible & space.mask]
-    assert np.median(off) < 0.006
+    assert np.median(off) < 0.008
 
 
 def test_joints_from_what_the_image_shows(body: BodyModel, space: UVSpace, posed: Body, iuv: NDArray[np.uint8]) -> None:

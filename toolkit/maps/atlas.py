@@ -1,16 +1,13 @@
 """Atlases: how the body's surface is cut into charts and laid out in UV.
 
 In: the packaged reference body's layouts, or a user's ``UV_Processed.mat`` of DensePose. Out: ``Atlas``, which the
-rasteriser (``iuv``), the UV-space maps (``location``) and the networks read. The atlas owns the chart numbers: nobody
-else writes a 24 or a mirror list.
-
-Charts are 1..24 and 0 is the background (DensePose, R. A. Güler et al., CVPR 2018); they are not SMPL's 24 parts.
+rasteriser (``iuv``), the UV-space maps (``location``) and the networks read. Chart numbers: ``charts``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,39 +17,10 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.reference import mirror_vertices, onepiece_uv_arrays, reference_atlas_arrays, reference_faces
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.maps.charts import CHART_COUNT
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
-
-CHART_COUNT = 24
-CHART_NAMES = (
-    *("background", "torso back", "torso front", "right hand", "left hand", "left foot", "right foot"),
-    *("right upper leg back", "left upper leg back", "right upper leg front", "left upper leg front"),
-    *("right lower leg back", "left lower leg back", "right lower leg front", "left lower leg front"),
-    *("left upper arm front", "right upper arm front", "left upper arm back", "right upper arm back"),
-    *("left lower arm front", "right lower arm front", "left lower arm back", "right lower arm back"),
-    *("right head", "left head"),
-)
-"""Names of charts 0..24 in DensePose's numbering."""
-
-MIRROR_CHART = np.array(
-    [0, 1, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23], np.uint8
-)
-"""(25,) chart → chart of the mirrored body."""
-
-CHART_GROUPS = (
-    *((0,), (1, 2), (3,), (4,), (5,), (6,), (7, 9), (8, 10), (11, 13), (12, 14)),
-    *((15, 17), (16, 18), (19, 21), (20, 22), (23, 24)),
-)
-"""The 15 classes that the 25 charts are annotated with ("Ann" index of DensePose); row = class, entries = charts."""
-
-GROUP_OF_CHART = np.zeros(CHART_COUNT + 1, np.uint8)
-"""(25,) chart → class 0..14 of ``CHART_GROUPS``."""
-for _group, _charts in enumerate(CHART_GROUPS):
-    GROUP_OF_CHART[list(_charts)] = _group
-
-MIRROR_GROUP = np.array([0, 1, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 14], np.uint8)
-"""(15,) class → class of the mirrored body."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +67,10 @@ class Atlas:
         for array in (self.corner_vertices, self.corner_uv, self.corner_faces, self.face_index, self.chart):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
+
+    def with_face_index(self, face_index: NDArray[np.integer]) -> Atlas:
+        """The same atlas, knowing which face of the body each of its faces is."""
+        return replace(self, face_index=face_index.astype(np.int32))
 
     def check_body(self, vertex_count: int) -> None:
         """Refuse a body with fewer vertices than the atlas names.
@@ -205,8 +177,8 @@ def mirror_faces(faces: NDArray[np.integer], mirror: NDArray[np.integer]) -> NDA
     Raises:
         InputError: when a mirrored face is not in the list.
     """
-    wanted = _face_keys(np.asarray(mirror, np.int64)[faces])
-    return _find_keys(_face_keys(faces), wanted, "mirrored faces")
+    wanted = face_keys(np.asarray(mirror, np.int64)[faces])
+    return find_faces(face_keys(faces), wanted, "mirrored faces")
 
 
 def mirror_corners(
@@ -222,13 +194,18 @@ def mirror_corners(
     return partner
 
 
-def _face_keys(faces: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(F,) one number per face, the same for every order of its three vertices (< 2^20 vertices)."""
+def face_keys(faces: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(F,) one number per face (F, 3), the same for every order of its three vertices (fewer than 2^20)."""
     ordered = np.sort(np.asarray(faces, np.int64), axis=1)
     return ordered[:, 0] << 40 | ordered[:, 1] << 20 | ordered[:, 2]
 
 
-def _find_keys(keys: NDArray[np.int64], wanted: NDArray[np.int64], place: object) -> NDArray[np.int64]:
+def find_faces(keys: NDArray[np.int64], wanted: NDArray[np.int64], place: object) -> NDArray[np.int64]:
+    """(W,) where each wanted key is among ``keys`` (K,), both from ``face_keys``.
+
+    Raises:
+        InputError: naming ``place``, when some are not there.
+    """
     order = np.argsort(keys, kind="stable")
     found = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
     missing = keys[found] != wanted
@@ -261,8 +238,7 @@ def read_uv_processed_mat(path: Path, faces: NDArray[np.integer] | None = None) 
     atlas.check(path, None if faces is None else int(np.max(faces)) + 1)
     if faces is None:
         return atlas
-    index = _find_keys(_face_keys(faces), _face_keys(atlas.vertices_faces), path).astype(np.int32)
-    return Atlas("uv_processed", corner_vertices, corner_uv, corner_faces, index, chart, symmetric=False)
+    return atlas.with_face_index(find_faces(face_keys(faces), face_keys(atlas.vertices_faces), path))
 
 
 def _load_mat(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.maps.atlas import CHART_COUNT, CHART_NAMES
+from hmrtk.toolkit.maps.charts import CHART_COUNT, CHART_NAMES
 
 _LIMB_HUES = {
     "torso back": 0.62,
@@ -27,6 +27,10 @@ _LIMB_HUES = {
 }
 
 
+GRID_FROM = 112
+"""px; on smaller maps the lines would hide the surface."""
+
+
 def chart_colours() -> NDArray[np.uint8]:
     """(25, 3) RGB of charts 0..24: a hue per limb, the person's right side pale and the left side strong."""
     colours = np.zeros((CHART_COUNT + 1, 3))
@@ -38,7 +42,8 @@ def chart_colours() -> NDArray[np.uint8]:
 
 
 def iuv_to_rgb(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colour an IUV map: hue = chart; brightness rises with V, and thin dark lines mark every quarter of U and V.
+    """Colour an IUV map: hue = chart, brightness rises with V; from ``GRID_FROM`` px on, dark lines mark every quarter of
+    U and V.
 
     Args:
         iuv: (..., 3, H, W) uint8.
@@ -54,7 +59,7 @@ def iuv_to_rgb(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
     colour = chart_colours()[np.minimum(iuv[..., 0, :, :], CHART_COUNT)].astype(np.float32)
     u, v = iuv[..., 1, :, :].astype(np.float32) / 255, iuv[..., 2, :, :].astype(np.float32) / 255
     line = np.minimum(np.abs(u * 4 - np.round(u * 4)), np.abs(v * 4 - np.round(v * 4))) < 0.08
-    shade = (0.55 + 0.45 * v) * np.where(line, 0.6, 1.0)
+    shade = (0.55 + 0.45 * v) * np.where(line & (iuv.shape[-1] >= GRID_FROM), 0.6, 1.0)
     return np.round(colour * shade[..., None]).astype(np.uint8)
 
 
