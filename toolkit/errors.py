@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 class HmrtkError(Exception):
-    """Base of every error hmrtk raises on purpose. ``str(error)`` is one line, written for the user."""
+    """Base of every error hmrtk raises on purpose; ``str(error)`` is written for the user, in one line."""
 
 
 class InputError(HmrtkError):
@@ -29,6 +29,10 @@ class InputError(HmrtkError):
 
 class OutputError(HmrtkError):
     """An artefact could not be written (full disk, no permission, locked by another process)."""
+
+
+class MissingDatasetError(HmrtkError):
+    """A dataset is not on this machine. The message has several lines: what is missing, its layout, how to get it."""
 
 
 class BodyMismatchError(HmrtkError):

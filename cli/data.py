@@ -1,0 +1,291 @@
+"""Commands of the offline toolkit: datasets, ingest, prototypes, IUV maps, shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hmrtk.cli.console import Console
+from hmrtk.cli.options import PATH, chosen, common_options, json_option, record_options
+
+if TYPE_CHECKING:
+    from hmrtk.toolkit.shards.index import ShardIndex
+
+
+@click.group()
+def datasets() -> None:
+    """The datasets hmrtk knows: what they are, where they come from, how they lie on disk."""
+
+
+@datasets.command("list")
+@json_option
+@click.pass_obj
+def datasets_list(console: Console) -> None:
+    """One line per dataset."""
+    from hmrtk.toolkit.records.manifest import load_manifest, manifest_names
+
+    manifests = [load_manifest(name) for name in manifest_names()]
+    width = max(len(m.name) for m in manifests)
+    console.result(
+        {"datasets": [m.model_dump(mode="json") for m in manifests]},
+        [f"{m.name:<{width}}  {m.title}" for m in manifests],
+    )
+
+
+@datasets.command("show")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def datasets_show(console: Console, name: str) -> None:
+    """Everything known about one dataset: licence, how to get it, layout, splits, protocol."""
+    from hmrtk.toolkit.records.manifest import load_manifest
+
+    manifest = load_manifest(name)
+    console.result(manifest.model_dump(mode="json"), manifest.page())
+
+
+@click.command()
+@click.option("--dataset", default="embedded", show_default=True, help="A dataset by name, or bvh, amc, deepmimic.")
+@click.option("--format", "fmt", help="Which of the dataset's formats, where it comes in several.")
+@click.option("--root", type=PATH, help="Folder (or file) with the raw data; embedded needs none.")
+@click.option("--out", type=PATH, help="Folder for <split>.parquet; default: <workspace>/records/<dataset>.")
+@click.option("--split", help="Only this split.")
+@common_options
+@click.pass_obj
+def ingest(
+    console: Console,
+    dataset: str,
+    fmt: str | None,
+    root: Path | None,
+    out: Path | None,
+    split: str | None,
+    body_path: Path | None,
+    limit: int | None,
+    seed: int,
+) -> None:
+    """Read raw files into record tables: one row per person and image."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+
+    out = out or pipeline.record_folder(console.workspace, dataset)
+    tables = pipeline.ingest(
+        dataset, fmt, root, out, load_body(body_path), split=split, limit=limit, seed=seed, progress=console.progress
+    )
+    rows = {name: len(table) for name, table in tables.items()}
+    console.result(
+        {"out": str(out), "rows": rows, "body": next(iter(tables.values())).metadata.body},
+        [f"{out / (name + '.parquet')}: {n} rows" for name, n in rows.items()],
+    )
+
+
+@click.command("build-prototypes")
+@record_options("train")
+@click.option("--k", type=click.IntRange(min=1), default=50, show_default=True, help="Number of prototypes.")
+@click.option(
+    "--method",
+    type=click.Choice(["p3dh", "3dh", "naive", "random", "mean"]),
+    default="p3dh",
+    show_default=True,
+    help="p3dh is PM-Net's Algorithm 1; mean gives the singular prototype (K = 1).",
+)
+@click.option(
+    "--weights", help="Part weights, e.g. limbs=5,torso=1,foot=.5,head=.3,hand=.3 (PM-Net III-C: the default)."
+)
+@click.option("--init", type=click.Choice(["random", "k-means++"]), default="random", show_default=True)
+@click.option("--max-iter", type=click.IntRange(min=1), help="Stop after this many iterations.")
+@click.option("--tol", type=click.FloatRange(min=0), help="Stop when the mean distance improves by less, relatively.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--out", type=PATH, help="PrototypeSet file (.safetensors); labels go beside it (.labels.parquet).")
+@common_options
+@click.pass_obj
+def build_prototypes(
+    console: Console,
+    dataset: str,
+    record_paths: tuple[Path, ...],
+    split: str,
+    k: int,
+    method: str,
+    weights: str | None,
+    init: str,
+    max_iter: int | None,
+    tol: float | None,
+    device: str,
+    out: Path | None,
+    body_path: Path | None,
+    limit: int | None,
+    seed: int,
+) -> None:
+    """Cluster the bodies of a dataset into K prototypes (P3DH K-Means) and label every sample."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.body.parts import parse_weights
+    from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
+
+    body = load_body(body_path)
+    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
+    config = PrototypeConfig(
+        k=1 if method == "mean" else k, method=method, init=init, seed=seed, device=device,
+        **chosen(weights=parse_weights(weights) if weights else None, max_iter=max_iter, tol=tol),
+    )  # fmt: skip
+    out = out or pipeline.prototype_path(console.workspace, pipeline.dataset_name(records), config)
+    run = pipeline.build_prototypes(records, body, config, out, console.progress)
+    value = run.summary()
+    console.result(value, prototype_lines(value))
+
+
+@click.command("render-iuv")
+@record_options("train")
+@click.option("--size", type=click.IntRange(min=8, max=2048), default=56, show_default=True, help="Map size in px.")
+@click.option(
+    "--texture",
+    type=click.Choice(["vertex", "face"]),
+    default="vertex",
+    show_default=True,
+    help="U, V interpolated inside each face (PyMAF) or constant per face (DaNet).",
+)
+@click.option("--out", type=PATH, help="Folder of the IUV set; default: <workspace>/iuv/<dataset>-<split>.")
+@click.option("--preview", type=click.IntRange(min=0), default=48, show_default=True, help="Maps on the contact sheet.")
+@common_options
+@click.pass_obj
+def render_iuv(
+    console: Console,
+    dataset: str,
+    record_paths: tuple[Path, ...],
+    split: str,
+    size: int,
+    texture: str,
+    out: Path | None,
+    preview: int,
+    body_path: Path | None,
+    limit: int | None,
+    seed: int,
+) -> None:
+    """Render the IUV map of every record over its crop, and a contact sheet to look at."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+
+    body = load_body(body_path)
+    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
+    out = out or console.workspace / "iuv" / f"{pipeline.dataset_name(records)}-{split}"
+    config = pipeline.IUVConfig(size=size, texture=texture, preview=preview, seed=seed)
+    value = pipeline.render_iuv(records, body, config, out, console.progress).summary()
+    lines = [f"{value['rows']} IUV maps in {value['out']}"]
+    if value["left_out"]:
+        lines.append(f"{value['left_out']} rows left out: too few 2D and 3D joints to solve their crop camera")
+    if value["preview"]:
+        lines.append(f"look at {value['preview']}")
+    console.result(value, lines)
+
+
+@click.command("build-shards")
+@record_options("all")
+@click.option("--images", type=PATH, help="Folder that image_path in the records is relative to.")
+@click.option(
+    "--synthesise/--no-synthesise",
+    default=None,
+    help="Make a picture where there is no photograph; default: only for the embedded dataset.",
+)
+@click.option("--maps", default="iuv,location,joint,displacement", show_default=True, help="Which maps to store.")
+@click.option("--prototypes", type=PATH, help="PrototypeSet whose labels are stored with the rows.")
+@click.option("--workers", type=click.IntRange(min=1), help="Parallel workers; default: all cores.")
+@click.option("--overwrite", is_flag=True, help="Replace shards made from other inputs or settings.")
+@click.option("--out", type=PATH, help="Folder of the shards; default: <workspace>/shards/<dataset>.")
+@common_options
+@click.pass_obj
+def build_shards(
+    console: Console,
+    dataset: str,
+    record_paths: tuple[Path, ...],
+    split: str,
+    images: Path | None,
+    synthesise: bool | None,
+    maps: str,
+    prototypes: Path | None,
+    workers: int | None,
+    overwrite: bool,
+    out: Path | None,
+    body_path: Path | None,
+    limit: int | None,
+    seed: int,
+) -> None:
+    """Write training shards: picture, maps, camera and label of every record. Run again to resume."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+    from hmrtk.toolkit.shards import builder
+    from hmrtk.toolkit.shards.plan import ShardConfig
+
+    body = load_body(body_path)
+    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
+    name = pipeline.dataset_name(records)
+    config = ShardConfig(
+        maps=tuple(m.strip() for m in maps.split(",") if m.strip()),
+        images=images,
+        synthesise=name == "embedded" if synthesise is None else synthesise,
+        seed=seed,
+    )
+    index = builder.build_shards(
+        records,
+        body,
+        out or console.workspace / "shards" / name,
+        config,
+        PrototypeSet.load(prototypes) if prototypes else None,
+        workers=workers,
+        overwrite=overwrite,
+        progress=console.progress,
+    )
+    value = shard_summary(index)
+    console.result(value, shard_lines(value))
+
+
+@click.command("verify-shards")
+@click.argument("directory", type=PATH, required=False)
+@json_option
+@click.pass_obj
+def verify_shards(console: Console, directory: Path | None) -> None:
+    """Check hashes, schema, counts and pictures of shards; exit 1 on any damage."""
+    from hmrtk.toolkit.shards import index as shard_index
+
+    directory = directory or console.workspace / "shards" / "embedded"
+    report: Any = shard_index.verify_shards(directory, console.progress)
+    console.result(report.summary(), report.lines())
+    if not report.ok:
+        raise SystemExit(1)
+
+
+def prototype_lines(value: dict[str, Any]) -> list[str]:
+    """A finished ``build-prototypes`` in words."""
+    compared = value["certified"] + value["rechecked"]
+    stopped = f" ({value['stopped']})" if value["stopped"] else ""
+    return [
+        f"{value['method']}: {value['k']} prototypes of {value['samples']} bodies, "
+        f"{value['iterations']} iterations{stopped}",
+        f"labels: {value['certified']} of {compared} proved by bounds, {value['rechecked']} compared in full",
+        f"mean distance: {value['mean_distance_mm']:.1f} mm to the assigned prototype, "
+        f"{value['mean_distance_to_singular_mm']:.1f} mm to the singular one",
+        value["out"],
+        value["labels"],
+    ]
+
+
+def shard_summary(index: ShardIndex) -> dict[str, Any]:
+    """A shard folder's index as plain JSON values."""
+    return {
+        "out": str(index.root),
+        "rows": index.rows,
+        "splits": index.splits,
+        "shards": len(index.shards),
+        "bytes": sum(shard.bytes for shard in index.shards),
+        "body": index.body,
+        "prototypes": index.prototypes,
+    }
+
+
+def shard_lines(value: dict[str, Any]) -> list[str]:
+    """A finished ``build-shards`` in words."""
+    splits = ", ".join(f"{name} {rows}" for name, rows in value["splits"].items())
+    return [
+        f"{value['rows']} rows ({splits}) in {value['shards']} shards, {value['bytes'] / 1e6:.0f} MB: {value['out']}"
+    ]

@@ -1,0 +1,174 @@
+"""``hmrtk quickstart``: every stage on the embedded data, one after the other, and where to look at what came out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hmrtk.cli.console import Console
+from hmrtk.cli.data import prototype_lines, shard_lines, shard_summary
+from hmrtk.cli.options import common_options
+from hmrtk.cli.report import report_lines
+
+DATASET = "embedded"
+DEFAULT_PICTURES = 3000
+TOTAL_STAGES = 6
+
+
+@dataclass
+class Stages:
+    """Announces stage after stage with the time each took."""
+
+    console: Console
+    number: int = 0
+    started: float = 0.0
+
+    def begin(self, title: str) -> None:
+        self.number += 1
+        self.started = time.monotonic()
+        self.console.say(f"\n[{self.number}/{TOTAL_STAGES}] {title}")
+
+    def end(self, lines: list[str]) -> None:
+        self.console.close()
+        for line in lines:
+            self.console.say(f"      {line}")
+        self.console.say(f"      {time.monotonic() - self.started:.0f} s")
+
+
+@click.command()
+@click.option("--k", type=click.IntRange(min=1), default=50, show_default=True, help="Number of prototypes.")
+@click.option(
+    "--pictures",
+    type=click.IntRange(min=3),
+    default=DEFAULT_PICTURES,
+    show_default=True,
+    help="Shard rows, each with a synthesised picture, spread over train, val and test.",
+)
+@common_options
+@click.pass_obj
+def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, limit: int | None, seed: int) -> None:
+    """Run the whole path on the embedded data: records, prototypes, IUV maps, shards, tail report."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
+    from hmrtk.toolkit.records.table import RecordTable
+
+    stages, workspace, begun = Stages(console), console.workspace, time.monotonic()
+    body = load_body(body_path)
+    console.say(f"Body: {body.place}. The first run compiles its kernels, which adds up to a minute.")
+
+    stages.begin("Records: 15 clips of real motion capture, seen by virtual cameras")
+    folder = pipeline.record_folder(workspace, DATASET)
+    splits = pipeline.ingest(DATASET, None, None, folder, body, limit=limit, seed=seed, progress=console.progress)
+    stages.end([f"{folder / (name + '.parquet')}: {len(rows)} rows" for name, rows in splits.items()])
+
+    stages.begin(f"Prototypes: P3DH K-Means, K = {k}, on the training split")
+    config = PrototypeConfig(k=min(k, len(splits["train"])), seed=seed)
+    path = pipeline.prototype_path(workspace, DATASET, config)
+    run = pipeline.build_prototypes(splits["train"], body, config, path, console.progress)
+    stages.end(prototype_lines(run.summary()))
+
+    stages.begin("IUV maps of the test split")
+    iuv = pipeline.render_iuv(
+        splits["test"], body, pipeline.IUVConfig(seed=seed), workspace / "iuv" / f"{DATASET}-test", console.progress
+    )
+    stages.end([f"{iuv.rows} maps in {iuv.out}", f"look at {iuv.preview}"])
+
+    stages.begin("Shards: pictures, IUV maps, UV-space maps, labels")
+    chosen = RecordTable.concatenate([part.head(n) for part, n in _shares(splits, pictures)])
+    shards = _build_shards(console, chosen, body, run.fit.prototypes, seed)
+    sheet = _preview(workspace, Path(shards["out"]))
+    stages.end([*shard_lines(shards), f"look at {sheet}"])
+
+    stages.begin("Check the shards and read them once as a training loop would")
+    stages.end(_read_back(console, Path(shards["out"])))
+
+    stages.begin("Tail report of the test split")
+    report, out = _report(console, splits["test"], body, run.fit.prototypes, seed)
+    stages.end(report_lines(report, out))
+
+    minutes = (time.monotonic() - begun) / 60
+    places = {
+        "report": str(out / "index.html"),
+        "prototypes": str(path),
+        "labels": str(run.labels_path),
+        "iuv": str(iuv.preview),
+        "shards": shards["out"],
+        "pictures": str(sheet),
+    }
+    found = {
+        "places": places,
+        "minutes": minutes,
+        "prototypes": run.summary(),
+        "shards": shards,
+        "facts": report["facts"],
+    }
+    lines = ["", f"Done in {minutes:.1f} min. Look at:"] + [f"  {name:<11}{where}" for name, where in places.items()]
+    console.result(found, lines)
+
+
+def _shares(splits: dict[str, Any], total: int) -> list[tuple[Any, int]]:
+    """How many rows of each split become shards: in proportion to their sizes, at least one."""
+    rows = sum(len(part) for part in splits.values())
+    return [(part, max(1, min(len(part), round(total * len(part) / rows)))) for part in splits.values()]
+
+
+def _build_shards(console: Console, records: Any, body: Any, prototypes: Any, seed: int) -> dict[str, Any]:
+    from hmrtk.toolkit.shards import builder
+    from hmrtk.toolkit.shards.plan import ShardConfig
+
+    out = console.workspace / "shards" / DATASET
+    config = ShardConfig(synthesise=True, seed=seed)
+    index = builder.build_shards(records, body, out, config, prototypes, progress=console.progress, overwrite=True)
+    return shard_summary(index)
+
+
+def _preview(workspace: Path, shards: Path) -> Path:
+    from hmrtk.toolkit.shards.preview import shard_sheet
+    from hmrtk.toolkit.synthesis.picture import write_png
+
+    path = workspace / "shards" / f"{DATASET}-preview.png"
+    write_png(path, shard_sheet(shards, "test", 24))
+    return path
+
+
+def _read_back(console: Console, shards: Path) -> list[str]:
+    from hmrtk.toolkit.shards.index import ShardIndex
+    from hmrtk.toolkit.shards.reader import ShardDataset
+    from hmrtk.toolkit.shards.verify import verify_shards
+
+    report = verify_shards(shards, console.progress)
+    rows = ShardIndex.read(shards).splits["train"]
+    begun = time.monotonic()
+    read = 0
+    for _ in ShardDataset(shards, "train", shuffle=True, seed=0):
+        read += 1
+        if read % 100 == 0 or read == rows:
+            console.progress("read train", read, rows)
+    return [*report.lines(), f"read {read} of {rows} training rows at {read / (time.monotonic() - begun):.0f} rows/s"]
+
+
+def _report(console: Console, records: Any, body: Any, prototypes: Any, seed: int) -> tuple[dict[str, Any], Path]:
+    from hmrtk.reports.tail import build_tail_report
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.records.artefact import provenance
+
+    records, labels = pipeline.labelled(records, prototypes, body, console.progress)
+    out = console.workspace / "reports" / f"{DATASET}-test"
+    inputs = {"records": records.fingerprint, "prototypes": prototypes.fingerprint}
+    report = build_tail_report(
+        records,
+        prototypes,
+        prototypes.singular_set(),
+        labels,
+        body,
+        out,
+        rarest=min(24, len(records)),
+        provenance=provenance("quickstart", {}, body.fingerprint, inputs, seed),
+        progress=console.progress,
+    )
+    return report, out

@@ -1,0 +1,208 @@
+"""Commands that judge: ``evaluate`` and ``tail-report``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hmrtk.cli.console import Console
+from hmrtk.cli.options import PATH, body_option, common_options, json_option, record_options
+
+if TYPE_CHECKING:
+    from hmrtk.toolkit.body.model import BodyModel
+    from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+
+NAMED_FILE = "NAME=FILE"
+
+
+def _percents(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    try:
+        percents = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 5,10") from None
+    if not all(0 < p <= 100 for p in percents):
+        raise click.BadParameter(f"{value!r}: every percentage has to be above 0 and at most 100")
+    return percents
+
+
+def _named_files(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for value in values:
+        name, sign, path = value.partition("=")
+        if not sign or not name or not path:
+            raise click.BadParameter(f"{value!r} is not {NAMED_FILE}")
+        if name in found:
+            raise click.BadParameter(f"the name {name!r} is given twice")
+        found[name] = Path(path)
+    return found
+
+
+protocol_option = click.option(
+    "--protocol", default="hmrtk", show_default=True, help="hmrtk, spin, vibe, decomr, mmhuman3d, 4dhumans or bedlam."
+)
+
+
+@click.command()
+@click.option("--predictions", "predictions_path", type=PATH, required=True, help="A predictions table.")
+@record_options("test")
+@protocol_option
+@body_option
+@json_option
+@click.pass_obj
+def evaluate(
+    console: Console,
+    predictions_path: Path,
+    dataset: str,
+    record_paths: tuple[Path, ...],
+    split: str,
+    protocol: str,
+    body_path: Path | None,
+) -> None:
+    """Score predictions against records: MPJPE, PA-MPJPE and PVE in millimetres, under a named protocol."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.evaluation import metrics, protocols
+    from hmrtk.toolkit.evaluation.predictions import Predictions
+
+    body = load_body(body_path)
+    records = pipeline.with_bodies(pipeline.load_records(body, console.workspace, dataset, record_paths, split))
+    chosen = protocols.protocol(protocol)
+    predictions = Predictions.read(predictions_path)
+    errors = metrics.evaluate(records, predictions, body, chosen, body_of_gender(body_path), console.progress)
+    means = {name: float(getattr(errors, name).mean()) for name in ("mpjpe", "pa_mpjpe", "pve")}
+    console.result(
+        {"protocol": chosen.to_json(), "n": len(records), "metrics": means},
+        [f"{name:<9} {value:8.2f} mm" for name, value in means.items()] + [chosen.describe()],
+    )
+
+
+@click.command("tail-report")
+@record_options("test")
+@click.option(
+    "--predictions",
+    callback=_named_files,
+    multiple=True,
+    metavar=NAMED_FILE,
+    help="A system's predictions table under a name; may be repeated.",
+)
+@click.option("--baseline", help="The system (NAME) that the others are compared with.")
+@click.option("--tail", "tails", default="5,10", show_default=True, callback=_percents, help="The x of T-x%.")
+@click.option("--prototypes", type=PATH, help="PrototypeSet; default: the workspace's, built if it is not there.")
+@click.option(
+    "--singular", type=PATH, help="SPIN's smpl_mean_params.npz to measure rarity from; default: the mean body."
+)
+@click.option("--k", type=click.IntRange(min=1), help="K of the default prototypes; default: the dataset's.")
+@click.option("--rarest", type=click.IntRange(min=1), default=24, show_default=True, help="Rarest samples to draw.")
+@protocol_option
+@click.option("--out", type=PATH, help="Folder of the report; default: <workspace>/reports/<dataset>-<split>.")
+@common_options
+@click.pass_obj
+def tail_report(
+    console: Console,
+    dataset: str,
+    record_paths: tuple[Path, ...],
+    split: str,
+    predictions: dict[str, Path],
+    baseline: str | None,
+    tails: tuple[float, ...],
+    prototypes: Path | None,
+    singular: Path | None,
+    k: int | None,
+    rarest: int,
+    protocol: str,
+    out: Path | None,
+    body_path: Path | None,
+    limit: int | None,
+    seed: int,
+) -> None:
+    """Report what happens on rare poses: the tail of a dataset, and errors on it for any system's predictions."""
+    from hmrtk.reports.tail import build_tail_report
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.evaluation.predictions import Predictions
+    from hmrtk.toolkit.evaluation.protocols import protocol as protocol_named
+    from hmrtk.toolkit.prototypes.measure import distances_to
+    from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet, from_spin_mean_params
+    from hmrtk.toolkit.records.artefact import provenance
+
+    body = load_body(body_path)
+    chosen = protocol_named(protocol)
+    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
+    name = pipeline.dataset_name(records)
+    memory = (
+        PrototypeSet.load(prototypes)
+        if prototypes
+        else default_prototypes(console, body, dataset, record_paths, name, k, seed)
+    )
+    records, labels = pipeline.labelled(records, memory, body, console.progress)
+    origin = from_spin_mean_params(singular) if singular else memory.singular_set()
+    if singular:
+        labels = replace(labels, distance_to_singular=distances_to(records.parameters(), origin, body))
+    out = out or console.workspace / "reports" / f"{name}-{split}"
+    inputs = {"records": records.fingerprint, "prototypes": memory.fingerprint}
+    config = {"tail": list(tails), "protocol": protocol, "baseline": baseline}
+    report = build_tail_report(
+        records,
+        memory,
+        origin,
+        labels,
+        body,
+        out,
+        predictions={system: Predictions.read(path) for system, path in predictions.items()},
+        baseline=baseline,
+        tails=tails,
+        protocol=chosen,
+        rarest=min(rarest, len(records)),
+        provenance=provenance("tail-report", config, body.fingerprint, inputs, seed),
+        progress=console.progress,
+        body_of_gender=body_of_gender(body_path),
+    )
+    console.result(report, report_lines(report, out))
+
+
+def default_prototypes(
+    console: Console,
+    body: BodyModel,
+    dataset: str,
+    record_paths: tuple[Path, ...],
+    name: str,
+    k: int | None,
+    seed: int,
+) -> PrototypeSet:
+    """The workspace's prototypes of a dataset; built from its training split when they are not there yet.
+
+    Records given by path are their own training split.
+    """
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
+    from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+    from hmrtk.toolkit.records.manifest import load_manifest, manifest_names
+
+    known = load_manifest(name).default_k if name in manifest_names() else PrototypeConfig().k
+    config = PrototypeConfig(k=k or known, seed=seed)
+    path = pipeline.prototype_path(console.workspace, name, config)
+    if path.exists():
+        found = PrototypeSet.load(path)
+        found.check_body(body)
+        return found
+    split = "all" if record_paths else "train"
+    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split)
+    config = replace(config, k=min(config.k, len(pipeline.with_bodies(records))))
+    console.say(f"building the prototypes first: {path}")
+    return pipeline.build_prototypes(records, body, config, path, console.progress).fit.prototypes
+
+
+def body_of_gender(path: Path | None) -> Callable[[str], BodyModel]:
+    """Loads the male or female body that goes with ``--body``."""
+    from hmrtk.toolkit.body.model import load_body
+
+    return lambda gender: load_body(path, gender)
+
+
+def report_lines(report: dict[str, Any], out: Path) -> list[str]:
+    """A finished report in a few words."""
+    return [*(f"{fact['value']:>16}  {fact['meaning']}" for fact in report["facts"]), f"open {out / 'index.html'}"]

@@ -1,0 +1,290 @@
+"""The offline path, stage by stage: raw files → records → prototypes and labels → IUV set; shards are built by
+``shards.builder`` from the same records.
+
+Each stage takes records in memory, calls one part of the toolkit, and writes artefacts with their provenance. The
+command line is a thin skin over this module; a script that imports it gets the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.errors import InputError, MissingDatasetError, UnknownNameError
+from hmrtk.toolkit.maps.atlas import atlas_for_body
+from hmrtk.toolkit.maps.iuv import render_iuv_bodies
+from hmrtk.toolkit.maps.preview import iuv_to_rgb
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.prototypes.kmeans import Fit, PrototypeConfig, fit_prototypes
+from hmrtk.toolkit.prototypes.labels import Labels, write_labels
+from hmrtk.toolkit.prototypes.measure import assign
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.records.artefact import provenance
+from hmrtk.toolkit.records.crops import record_crops
+from hmrtk.toolkit.records.manifest import load_manifest
+from hmrtk.toolkit.records.record import BODY_COLUMNS
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.shards.iuv_set import write_iuv_set
+from hmrtk.toolkit.sources.embedded import DATASET as EMBEDDED
+from hmrtk.toolkit.sources.embedded import SPLITS, embedded_records
+from hmrtk.toolkit.sources.registry import open_source
+from hmrtk.toolkit.synthesis.picture import write_png
+from hmrtk.toolkit.synthesis.sheet import contact_sheet
+
+# -- records ----------------------------------------------------------------------------------------------------------
+
+
+def record_folder(workspace: Path, dataset: str) -> Path:
+    """Where ``ingest`` puts the record tables of a dataset when nothing else is said."""
+    return workspace / "records" / dataset
+
+
+def ingest(
+    dataset: str,
+    fmt: str | None,
+    root: Path | None,
+    out: Path,
+    body: BodyModel,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, RecordTable]:
+    """Read raw files and write ``<out>/<split>.parquet``.
+
+    Raises:
+        InputError: the raw files are missing or damaged, or hold nothing for ``split``.
+    """
+    source = open_source(dataset, fmt)
+    if root is None and dataset != EMBEDDED:
+        raise InputError(
+            dataset, "the raw data's folder is not given", f"pass --root DIR; see: hmrtk datasets show {dataset}"
+        )
+    tables = source.ingest(root, body, seed=seed, limit=limit, progress=progress)
+    if split is not None:
+        if split not in tables:
+            raise UnknownNameError(f"split of {dataset}", split, tables)
+        tables = {split: tables[split]}
+    for name, table in tables.items():
+        table.write(out / f"{name}.parquet")
+    return tables
+
+
+def load_records(
+    body: BodyModel,
+    workspace: Path,
+    dataset: str = EMBEDDED,
+    paths: Sequence[Path] = (),
+    split: str = "train",
+    limit: int | None = None,
+) -> RecordTable:
+    """Records by file, or by the name of a dataset that is embedded or was ingested into the workspace.
+
+    Args:
+        body: the active body; the records must have been made with it.
+        workspace: where ``ingest`` put its tables.
+        dataset: used when ``paths`` is empty.
+        paths: record tables; a folder stands for its ``<split>.parquet`` (every table when ``split`` is ``all``).
+        split: train, val, test or all.
+        limit: at most so many rows.
+
+    Raises:
+        MissingDatasetError: the dataset was not ingested: its layout, where it comes from, and what to run.
+        UnknownNameError: no such dataset.
+        BodyMismatchError: the records were made with another body.
+    """
+    if not paths and dataset == EMBEDDED:
+        splits = SPLITS if split == "all" else (split,)
+        return RecordTable.concatenate([embedded_records(s, body, limit) for s in splits]).head(limit)
+    if not paths:
+        folder = record_folder(workspace, dataset)
+        if not folder.is_dir():
+            raise MissingDatasetError(_not_ingested(dataset, folder))
+        paths = [folder]
+    files = [file for path in paths for file in _record_files(path, split)]
+    records = RecordTable.concatenate([RecordTable.read(file) for file in files]).head(limit)
+    records.require_body(body.fingerprint)
+    return records
+
+
+def _not_ingested(dataset: str, folder: Path) -> str:
+    manifest = load_manifest(dataset)
+    step = f"hmrtk ingest --dataset {dataset} --root DIR"
+    return f"{manifest.missing_message()}\nThen: {step} (it writes {folder}/<split>.parquet, which was looked for)."
+
+
+def _record_files(path: Path, split: str) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.parquet"))
+    chosen_files = files if split == "all" else [f for f in files if f.stem == split]
+    if not chosen_files:
+        there = ", ".join(f.stem for f in files) or "none"
+        raise InputError(path, f"has no {'record tables' if split == 'all' else split + '.parquet'}", f"there: {there}")
+    return chosen_files
+
+
+def dataset_name(records: RecordTable) -> str:
+    """The dataset(s) the records come from, fit for a file name."""
+    return "+".join(sorted(set(records.table["dataset"].to_pylist())))
+
+
+def with_bodies(records: RecordTable) -> RecordTable:
+    """The rows that have body parameters.
+
+    Raises:
+        InputError: no row has them.
+    """
+    have = records.has(*BODY_COLUMNS)
+    if not have.any():
+        raise InputError(records.place, "no row has body parameters (global_orient, body_pose, betas)")
+    return records if have.all() else records.take(have)
+
+
+# -- prototypes -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PrototypeRun:
+    """A finished ``build_prototypes``: the fit and where it was written."""
+
+    fit: Fit
+    path: Path
+    labels_path: Path
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers of the run as plain JSON values."""
+        prototypes, labels = self.fit.prototypes, self.fit.labels
+        return {
+            "out": str(self.path),
+            "labels": str(self.labels_path),
+            "method": prototypes.metadata["method"],
+            "k": len(prototypes),
+            "samples": len(labels),
+            "iterations": self.fit.iterations,
+            "stopped": prototypes.metadata.get("stopped"),
+            "certified": self.fit.certified,
+            "rechecked": self.fit.rechecked,
+            "objective": self.fit.objective,
+            "mean_distance_mm": 1000 * float(labels.distance.mean()),
+            "mean_distance_to_singular_mm": 1000 * float(labels.distance_to_singular.mean()),
+            "fingerprint": prototypes.fingerprint,
+            "body": prototypes.body,
+        }
+
+
+def prototype_path(workspace: Path, dataset: str, config: PrototypeConfig) -> Path:
+    """Where ``build-prototypes`` writes when nothing else is said."""
+    return workspace / "prototypes" / f"{dataset}-{config.method}-k{config.k}.safetensors"
+
+
+def build_prototypes(
+    records: RecordTable, body: BodyModel, config: PrototypeConfig, out: Path, progress: Progress = silent
+) -> PrototypeRun:
+    """Cluster the bodies of ``records``; write the set to ``out`` and its labels beside it (``.labels.parquet``)."""
+    records = with_bodies(records)
+    fit = fit_prototypes(records.parameters(), body, config, progress, inputs={"records": records.fingerprint})
+    labels_path = out.with_suffix(".labels.parquet")
+    fit.prototypes.save(out)
+    labels_meta = {"prototypes": fit.prototypes.fingerprint, "provenance": fit.prototypes.metadata["provenance"]}
+    write_labels(labels_path, records.sample_ids, fit.labels, labels_meta)
+    return PrototypeRun(fit, out, labels_path)
+
+
+# -- IUV set ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class IUVConfig:
+    """How ``render-iuv`` renders.
+
+    Attributes:
+        size: side of a map, px; it shows the crop (DaNet and PyMAF train on 56).
+        texture: ``vertex`` (U, V interpolated; PyMAF) or ``face`` (one U, V per face; DaNet).
+        preview: maps on the contact sheet; 0 draws none.
+        seed: which maps the sheet shows.
+    """
+
+    size: int = 56
+    texture: str = "vertex"
+    preview: int = 48
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class IUVRun:
+    """A finished ``render_iuv``."""
+
+    out: Path
+    files: tuple[Path, ...]
+    rows: int
+    left_out: int
+    preview: Path | None
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "out": str(self.out),
+            "files": [str(f) for f in self.files],
+            "rows": self.rows,
+            "left_out": self.left_out,
+            "preview": str(self.preview) if self.preview else None,
+        }
+
+
+def render_iuv(
+    records: RecordTable, body: BodyModel, config: IUVConfig, out: Path, progress: Progress = silent
+) -> IUVRun:
+    """Render the IUV map of every record with a body and a solvable crop camera; write the set and a contact sheet.
+
+    Raises:
+        InputError: no row has a body and a camera.
+    """
+    total = len(records)
+    records = with_bodies(records)
+    crops = record_crops(records)
+    if not crops.valid.any():
+        raise InputError(records.place, "no row has a crop camera", "keypoints2d and joints3d are missing or too few")
+    records, camera = records.take(crops.valid), crops.camera[crops.valid]
+    atlas = atlas_for_body(body)
+    parameters = records.parameters()
+    maps = render_iuv_bodies(parameters, camera, body, atlas, config.size, config.texture, progress=progress)
+    made = provenance("render-iuv", asdict(config), body.fingerprint, {"records": records.fingerprint}, config.seed)
+    metadata = {"body": body.fingerprint, "atlas": atlas.fingerprint, "provenance": made}
+    files = write_iuv_set(out, records.sample_ids, camera, maps, config.size, metadata)
+    preview = None
+    if config.preview:
+        rng = np.random.default_rng(config.seed)
+        rows = np.sort(rng.choice(len(records), min(config.preview, len(records)), replace=False))
+        shown = render_iuv_bodies(parameters[rows], camera[rows], body, atlas, config.size, config.texture)
+        preview = out / "preview.png"
+        _write_sheet(np.concatenate([m for _, m in shown]), records.take(rows), preview)
+    return IUVRun(out, tuple(files), len(records), total - len(records), preview)
+
+
+_SHEET_COLUMNS = 8
+_SHEET_PX = 168
+
+
+def _write_sheet(maps: NDArray[np.uint8], records: RecordTable, path: Path) -> None:
+    zoom = max(1, _SHEET_PX // maps.shape[-1])
+    pictures = [np.kron(rgb, np.ones((zoom, zoom, 1), np.uint8)) for rgb in iuv_to_rgb(maps)]
+    captions = [action or name for action, name in zip(records.array("action"), records.sample_ids, strict=True)]
+    write_png(path, contact_sheet(pictures, _SHEET_COLUMNS, captions))
+
+
+# -- labels -----------------------------------------------------------------------------------------------------------
+
+
+def labelled(
+    records: RecordTable, prototypes: PrototypeSet, body: BodyModel, progress: Progress = silent
+) -> tuple[RecordTable, Labels]:
+    """The records that have a body, and their labels: what the tail report starts from."""
+    records = with_bodies(records)
+    return records, assign(records.parameters(), prototypes, body, progress)
