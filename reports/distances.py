@@ -24,9 +24,7 @@ SHOWN_ACTIONS = 18
 
 Array = NDArray[Any]
 
-HOW = (
-    "Distance: mean over the 6890 vertices of the Euclidean distance, in mm, translation left out and nothing aligned."
-)
+HOW = "Distances are means over the 6890 vertices, in mm, with the translation left out and nothing aligned."
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +234,7 @@ def rarest_table(distances: Distances, sample_ids: Sequence[str], rarest: int) -
 
 def distance_charts(distances: Distances, actions: Table, prototypes: Table) -> list[Chart]:
     """Histogram, cumulative curve, make-up of the tail, share per prototype."""
-    both = {"to the singular prototype": distances.singular, f"to {assigned_name(distances.k)}": distances.assigned}
+    both = {"to the singular prototype": distances.singular, f"to the nearest of {distances.k}": distances.assigned}
     marks = {f" {name}": float(distances.singular[index].min()) for name, index in distances.tails.items()}
     n = f"{len(distances):,} samples."
     tail = distances.narrowest

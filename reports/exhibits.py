@@ -25,7 +25,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 
-LADDER = (0, 25, 50, 75, 90, 95, 99, 100)
+LADDER = (0, 50, 75, 90, 95, 99, 100)
 """Percentiles of the distance to the singular prototype that are drawn."""
 
 
@@ -53,7 +53,7 @@ def ladder_gallery(
     caption = (
         "The singular prototype, then samples at growing distance from it, all at one scale, as their cameras see them."
     )
-    sheet = sheet_of([[p] for p in pictures], [f"{c.title}: {c.lines[0]}" for c in cards], 5)
+    sheet = sheet_of([[p] for p in pictures], [f"{c.title}: {c.lines[0]}" for c in cards], 4)
     return Gallery("distance_ladder", "From common to rare", caption, cards, sheet)
 
 
@@ -65,16 +65,14 @@ def prototype_gallery(
     pictures = draw_bodies(prototypes.parameters[order], body, PROTOTYPE_COLOUR, "draw the prototypes", progress)
     cards = []
     for row, picture in zip(clusters.rows, pictures, strict=True):
-        lines = [f"{row['samples']:,} samples ({row['share']:.1f} %)"]
+        lines = [f"{row['samples']:,} ({row['share']:.1f} %)"]
         if row["samples"]:
-            lines += [f"samples at {row['assigned']:.0f} mm", f"mostly {row['action']}"]
+            lines += [f"{row['assigned']:.0f} mm", str(row["action"])]
         facts = {key: row[key] for key in ("rank", "prototype", "samples", "assigned", "singular", "action")}
-        cards.append(
-            Card([("prototype", encode_png(picture))], f"{row['rank']} · prototype {row['prototype']}", lines, facts)
-        )
+        cards.append(Card([("prototype", encode_png(picture))], f"Prototype {row['prototype']}", lines, facts))
     caption = (
-        "Ordered by the number of this data set's samples assigned to them. “Samples at”: mean per-vertex distance of "
-        "a prototype's samples to it, in mm. All at one scale, as the camera sees them."
+        "Those with the most samples of this data set first. Under each: its samples (share of all), their mean "
+        "per-vertex distance to it, and their most common action. All at one scale, as the camera sees them."
     )
     sheet = sheet_of([[p] for p in pictures], [f"{r['rank']}: {r['samples']:,}" for r in clusters.rows], 10)
     return Gallery("prototype_gallery", "All prototypes", caption, cards, sheet)

@@ -84,12 +84,12 @@ def histogram(distances: Mapping[str, Array], name: str, title: str, caption: st
         for colour, (label, count) in zip(PALETTE, counts.items(), strict=False):
             axes.stairs(count, edges, fill=True, alpha=0.35, color=colour)
             axes.stairs(count, edges, color=colour, label=label, linewidth=1.5)
-        for label, place in marks.items():
+        for row, (label, place) in enumerate(sorted(marks.items(), key=lambda m: m[1])):
             axes.axvline(place, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
-            axes.annotate(label, (place, 0.72), xycoords=("data", "axes fraction"), xytext=(3, 0),
-                          textcoords="offset points", fontsize=9)  # fmt: skip
+            spot = (place, 0.93 - 0.09 * row)  # one below the other: thresholds can be close
+            axes.annotate(label, spot, (3, 0), ("data", "axes fraction"), "offset points", fontsize=9)
         axes.set(xlabel="mean per-vertex distance (mm)", ylabel="samples", xlim=(0, None))
-        axes.legend()
+        _legend(axes)
 
     data = {"edges_mm": edges, "counts": counts, "marks_mm": dict(marks)}
     return _chart(draw, name, title, caption, data)
@@ -104,7 +104,7 @@ def cumulative(distances: Mapping[str, Array], name: str, title: str, caption: s
         for colour, (label, curve) in zip(PALETTE, curves.items(), strict=False):
             axes.plot(curve, share, color=colour, label=label)
         axes.set(xlabel="mean per-vertex distance (mm)", ylabel="samples within (%)", xlim=(0, None), ylim=(0, 100))
-        axes.legend(loc="lower right")
+        _legend(axes)
 
     return _chart(draw, name, title, caption, {"share_percent": share, "distance_mm": curves})
 
@@ -132,29 +132,34 @@ def dumbbells(names: Sequence[str], before: Array, after: Array, name: str, titl
         axes.set_yticks(rows, names)
         axes.grid(visible=False, axis="y")
         axes.set(xlabel=label, xlim=(0, None), ylim=(-0.7, len(names) - 0.3))
-        axes.legend(loc="lower right")
+        _legend(axes)
 
     data = {"names": list(names), legend[0]: before, legend[1]: after}
     return _chart(draw, name, title, caption, data, height=max(3.2, 0.26 * len(names) + 1))
 
 
 def curves(x: Array, lines: Mapping[str, Array], name: str, title: str, caption: str, labels: tuple[str, str],
-           zero: bool = False, bands: Mapping[str, tuple[Array, Array]] | None = None) -> Chart:  # fmt: skip
-    """Lines with markers over common x; ``zero`` draws the line y = 0, ``bands`` are low and high around a line."""
+           systems: Sequence[str], bands: Mapping[str, tuple[Array, Array]], zero: bool = False) -> Chart:  # fmt: skip
+    """Lines with markers over common x.
+
+    Args:
+        systems: all systems of the report; a system has the same colour in every chart.
+        bands: low and high around each line.
+        zero: draw the line y = 0.
+    """
 
     def draw(axes: Axes) -> None:
         if zero:
             axes.axhline(0, color=_INK, linewidth=1)
-        for colour, (label, line) in zip(PALETTE * (1 + len(lines) // len(PALETTE)), lines.items(), strict=False):
+        for label, line in lines.items():
+            colour = PALETTE[systems.index(label) % len(PALETTE)]
             axes.plot(x, line, "o-", color=colour, label=label, markersize=4)
-            if bands and label in bands:
-                axes.fill_between(x, *bands[label], color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(x, *bands[label], color=colour, alpha=0.18, linewidth=0)
         axes.set(xlabel=labels[0], ylabel=labels[1])
-        axes.legend()
+        _legend(axes)
 
-    data: dict[str, Any] = {"x": x, "y": dict(lines)}
-    if bands:
-        data["interval"] = {label: {"low": low, "high": high} for label, (low, high) in bands.items()}
+    intervals = {label: {"low": low, "high": high} for label, (low, high) in bands.items()}
+    data = {"x": x, "y": dict(lines), "interval": intervals}
     return _chart(draw, name, title, caption, data)
 
 
@@ -172,6 +177,19 @@ def _chart(draw: Callable[[Axes], None], name: str, title: str, caption: str, da
     )
 
 
+def _legend(axes: Axes) -> None:
+    """Above the axes, where it covers nothing."""
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=2,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+        handlelength=1.2,
+        fontsize=9,
+    )
+
+
 def _for_page(svg: str, name: str, title: str) -> str:
     """Inline form: no header, no name spaces, own ids, theme colours, a size that follows the page."""
     svg = svg[svg.index("<svg") :]
@@ -181,6 +199,8 @@ def _for_page(svg: str, name: str, title: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg).replace("xlink:href", "href")
+    for index, colour in enumerate(PALETTE):
+        svg = svg.replace(colour, f"var(--c{index})")
     svg = svg.replace("url(#", f"url(#{name}-").replace(_INK, "currentColor").replace(_GRID, "var(--line)")
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -164,10 +164,11 @@ def system_charts(
             "Error over distance to the singular prototype",
             f"MPVPE per bin of distance (bins of equal count; as PM-Net Fig. 1 (b)). Bands: {_INTERVAL}. {protocol}",
             ("mean per-vertex distance to the singular prototype (mm)", "MPVPE (mm)"),
-            bands={system: _interval(bins, error.pve, groups, seed) for system, error in errors.items()},
+            list(errors),
+            {system: _interval(bins, error.pve, groups, seed) for system, error in errors.items()},
         )
     ]
-    if baseline is not None:
+    if baseline is not None and len(errors) > 1:
         gains = {system: errors[baseline].pve - error.pve for system, error in errors.items() if system != baseline}
         charts.append(
             curves(
@@ -178,8 +179,9 @@ def system_charts(
                 f"MPVPE of {baseline} minus MPVPE of the system, per bin of distance (as PM-Net Fig. 5); above 0 is "
                 f"better. Bands: {_INTERVAL}, paired by sample. {protocol}",
                 ("mean per-vertex distance to the singular prototype (mm)", "error reduction (mm)"),
+                list(errors),
+                {system: _interval(bins, gain, groups, seed) for system, gain in gains.items()},
                 zero=True,
-                bands={system: _interval(bins, gain, groups, seed) for system, gain in gains.items()},
             )
         )
     return charts

@@ -87,10 +87,8 @@ class Protocol:
             "record": "ground truth of the record's gender, neutral predictions",
             "record-both": "ground truth and predictions of the record's gender",
         }[self.gender]
-        return (
-            f"Protocol {self.name}: {len(self.indices)} joints ({self.joint_set} from {self.regressor}), {root}; "
-            f"vertices {vertices}; {gender}."
-        )
+        source = self.joint_set if self.joint_set == self.regressor else f"{self.joint_set} from {self.regressor}"
+        return f"Protocol {self.name}: {len(self.indices)} joints ({source}), {root}; vertices {vertices}; {gender}."
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
