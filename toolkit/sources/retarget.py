@@ -81,7 +81,7 @@ def retarget(source: SourceMotion) -> Motion:
     """
     scheme, index = match_skeleton(source.names, source.place)
     first = forward_positions(source, 0)
-    rest_error = "" if scheme.is_smpl else _tpose_error(index, source.rest, REST_LEG_DEG, REST_ARM_DEG)
+    rest_error = _tpose_error(index, source.rest, REST_LEG_DEG, REST_ARM_DEG)
     first_error = _tpose_error(index, first, TPOSE_DEG, TPOSE_DEG)
     use_first = not first_error and (scheme.first_frame or bool(rest_error)) and len(source.world) > 1
     if rest_error and not use_first:
