@@ -5,15 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hmrtk.toolkit.body.model import BodyModel, load_body
+from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.synthesis.figure import render_figure
-
-
-@pytest.fixture(scope="module")
-def body() -> BodyModel:
-    return load_body()
 
 
 @pytest.fixture(scope="module")

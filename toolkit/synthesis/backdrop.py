@@ -1,6 +1,6 @@
 """The place behind the person: a perspective crop of a panorama, with a ground that the person darkens.
 
-In: a panorama and the picture's camera. Out: linear RGB pictures. Called by ``scene``; ``occluder`` takes textures here.
+In: a panorama and the picture's camera. Out: linear RGB pictures. Called by ``scene``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOWEST_CAMERA_M = 0.15
 
 
 def camera_to_panorama(yaw: float, elevation: float) -> NDArray[np.float64]:
-    """(3, 3) rotation from the camera frame to the panorama's: looking ``elevation`` up, then turned by ``yaw`` (rad)."""
+    """(3, 3) rotation from the camera frame to the panorama's: looks ``elevation`` up, turned by ``yaw`` (rad)."""
     ce, se, cy, sy = np.cos(elevation), np.sin(elevation), np.cos(yaw), np.sin(yaw)
     raise_view = np.array([[1, 0, 0], [0, ce, -se], [0, se, ce]])
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -55,7 +55,7 @@ def perspective_crop(
 
 
 def _radiance_table() -> NDArray[np.float32]:
-    return display_to_radiance(np.arange(256)).astype(np.float32)
+    return display_to_radiance(np.arange(256).astype(np.uint8)).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)
@@ -162,8 +162,7 @@ def _ground_pixels(picture, ground, focal, principal, light, ambient, grain):  #
             lit = lit_share(x, y * depth, depth, light)
             factor = (ambient * (1.0 - 0.8 * near) + key * lit) / (ambient + key)
             if detail > 0.2:
-                u, v = x / grain_m, away / grain_m
-                factor *= 1.0 + strength * detail * (noise2(u, v, seed) + 0.6 * noise2(2.7 * u, 2.7 * v, seed))
+                factor *= 1.0 + 1.3 * strength * detail * noise2(x / grain_m, away / grain_m, seed)
             for k in range(3):
                 picture[i, j, k] *= np.float32(factor)
 

@@ -37,7 +37,9 @@ class Light(NamedTuple):
     distance: float
 
 
-def ambient_at(normals: NDArray[np.float32], panorama: Panorama, to_panorama: NDArray[np.float64]) -> NDArray[np.float32]:
+def ambient_at(
+    normals: NDArray[np.float32], panorama: Panorama, to_panorama: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """(..., 3) irradiance / π on surfaces facing ``normals`` (..., 3), camera frame; never below 5 % of the mean."""
     irradiance = sh_basis(normals @ to_panorama.T) @ panorama.irradiance
     floor = 0.05 * 0.282095 * panorama.irradiance[0]

@@ -21,9 +21,20 @@ GRAPHICS = ("none", "disc", "bars", "panel", "letters")
 FABRIC_COLUMNS = 13
 """base RGB, second RGB, third RGB (linear), pattern, scale m, mottle, gloss."""
 
-_SKINS = ("f2d3bf", "ecc0a0", "dea986", "cb8f6c", "b0734f", "8f5839", "6f4029", "4d2c1e", "37211a")
+_SKINS = ("f2d3bf", "ecc0a0", "dea986", "cb8f6c", "b0734f", "8f5839", "744730", "583726")
 _HAIRS = ("0e0b0a", "1c130e", "2b1c12", "43291a", "6a4424", "9a6b3a", "c9a15f", "8c3b1c", "77726d", "c8c4bd")
-_NEUTRALS = ("141418", "2b2d33", "56595f", "9a9ca0", "e9e7e2", "f6f5f1", "1d2740", "2f4468", "5d7396", "a99b80")
+_NEUTRALS: tuple[str, ...] = (
+    "141418",
+    "2b2d33",
+    "56595f",
+    "9a9ca0",
+    "e9e7e2",
+    "f6f5f1",
+    "1d2740",
+    "2f4468",
+    "5d7396",
+    "a99b80",
+)
 _NEUTRALS += ("7d6b4f", "4a4f37", "5c4633", "cdbfa6", "701f26", "23402f")
 _CUTS = ("t-shirt", "long-sleeve", "tank", "open-jacket", "high-neck")
 

@@ -87,7 +87,7 @@ def _graphic_here(x, y, look):  # type: ignore[no-untyped-def]
         return floor(y / size * 3.0 + 8.0) % 2 == 0
     if kind == 3:
         return abs(y) < 0.7 * size
-    column, row = int(floor(x / size * 3.5 + 20.0)), int(floor(y / size * 3.0 + 20.0))
+    column, row = int(x / size * 3.5 + 20.0), int(y / size * 3.0 + 20.0)
     return abs(y) < 0.67 * size and lattice(column, row, int(look.seed)) > 0.42
 
 
@@ -143,7 +143,7 @@ def _head_colour(x, y, z, marks, look):  # type: ignore[no-untyped-def]
         if sqrt(across * across + up * up) < 0.0062 or up > 0.0035:
             return 0.02, 0.015, 0.012, 0.25, SKIN
         return 0.55, 0.53, 0.5, 0.2, SKIN
-    if abs(up - 0.018 + 3.0 * across * across / 0.017) < 0.0038 and abs(across) < 0.02:
+    if abs(up - 0.0185 + 9.0 * across * across) < 0.0034 and abs(across) < 0.019:
         return 0.6 * hair[0] + 0.1 * red, 0.6 * hair[1] + 0.1 * green, 0.6 * hair[2] + 0.1 * blue, 0.02, SKIN
     if (side / 0.025) ** 2 + (mouth / 0.0095) ** 2 < 1.0:
         dark = 0.35 if abs(mouth) < 0.0016 else 1.0
@@ -207,7 +207,8 @@ def _cloth(row, x, y, z, limb, marks, look, shade):  # type: ignore[no-untyped-d
     along = abs(x) if limb == _ARM else y
     first, third = _pattern(pattern, along, x, y, z, limb, scale, marks, look)
     mottle = fabric[11] * (
-        0.6 * noise3(x * 28.0 + look.seed, y * 28.0, z * 28.0) + 0.5 * noise3(x * 110.0, y * 110.0 + look.seed, z * 110.0)
+        0.6 * noise3(x * 28.0 + look.seed, y * 28.0, z * 28.0)
+        + 0.5 * noise3(x * 110.0, y * 110.0 + look.seed, z * 110.0)
     )
     shade *= 1.0 + mottle
     if pattern == 7:  # worn denim is lighter on the thighs and knees

@@ -47,9 +47,13 @@ def noise2(x, y, seed):  # type: ignore[no-untyped-def]
     u, v = x - fx, y - fy
     u, v = u * u * (3.0 - 2.0 * u), v * v * (3.0 - 2.0 * v)
     i, j, k = int(fx), int(fy), int(seed)
-    return 2.0 * _mix(
-        _mix(lattice(i, j, k), lattice(i + 1, j, k), u), _mix(lattice(i, j + 1, k), lattice(i + 1, j + 1, k), u), v
-    ) - 1.0
+    return (
+        2.0
+        * _mix(
+            _mix(lattice(i, j, k), lattice(i + 1, j, k), u), _mix(lattice(i, j + 1, k), lattice(i + 1, j + 1, k), u), v
+        )
+        - 1.0
+    )
 
 
 @njit(cache=True, nogil=True, inline="always")

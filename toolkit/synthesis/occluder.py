@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.synthesis.noise import noise2
 
+_GREEN = ("bpy_forest", "bpy_sunrise", "pm_forest", "pm_park", "pm_sunrise")
 KINDS = ("pole", "box", "foliage", "rail")
 
 
@@ -42,13 +43,19 @@ def draw_occluder(
         "foliage": (rng.uniform(0.12, 0.25), rng.uniform(0.12, 0.25)),
         "rail": (10.0, rng.uniform(0.025, 0.07)),
     }[kind]
-    tilt = rng.normal(0, 0.04) if kind in ("pole", "rail") else rng.uniform(-0.5, 0.5)
+    tilt = rng.uniform(-0.5, 0.5) if kind == "foliage" else rng.normal(0, 0.04)
+    if kind == "box" and rng.random() < 0.6:  # furniture: it reaches the ground
+        below = max(0.0, float(high[1] - centre[1]) / span + 0.05)
+        centre = centre + np.array([0.0, (below - half[1]) / 2 * span])
+        half = (half[0], (below + half[1]) / 2)
+    green = tuple(name for name in _GREEN if name in panoramas)
+    names = green if kind == "foliage" and green else panoramas
     return {
         "kind": kind,
         "centre_px": [round(float(value), 2) for value in centre],
         "half_px": [round(float(value) * span, 2) for value in half],
         "tilt": round(float(tilt), 4),
-        "panorama": panoramas[int(rng.integers(len(panoramas)))],
+        "panorama": names[int(rng.integers(len(names)))],
         "yaw": round(float(rng.uniform(0, 2 * np.pi)), 4),
         "elevation": round(float(rng.uniform(-0.7, 0.2)), 4),
         "shade": round(float(rng.uniform(0.45, 1.0)), 4),
@@ -74,6 +81,9 @@ def _coverage(kind, centre, half, tilt, seed, height, width):  # type: ignore[no
                 outside, tone = _foliage(u, v, half, seed)
             else:
                 outside = max(abs(u) - half[0], abs(v) - half[1])
+                if outside > 1.0:
+                    coverage[i, j] = 0.0
+                    continue
                 across = u / half[0] if kind == 0 else (v / half[1] if kind == 3 else 0.0)
                 tone = sqrt(max(0.1, 1.0 - 0.85 * across * across)) if kind != 1 else 1.0 - 0.12 * (v / half[1])
                 tone *= 1.0 + 0.08 * noise2(u / (0.02 * half.min() + 2.0), v / (0.02 * half.min() + 2.0), seed)

@@ -1,6 +1,6 @@
 """The packaged panoramas: places to stand in, and the light they give.
 
-In: a name. Out: ``Panorama`` with its picture, irradiance and brightest direction. Called by ``scene`` and ``backdrop``.
+In: a name. Out: ``Panorama``: picture, irradiance, brightest direction. Called by ``scene`` and ``backdrop``.
 
 The panorama's frame is the camera's at yaw 0: x right, y down, z forward; longitude grows to the right.
 """
@@ -22,6 +22,22 @@ _TONE = 9.0
 _GAMMA = 2.2
 WHITE = 3.0
 """Radiance that the tone curve maps to display white."""
+FLOOR_DEGREES = {
+    "bpy_interior": 34.0,
+    "pm_apartment": 30.0,
+    "bpy_courtyard": 22.0,
+    "pm_bridge": 18.0,
+    "pm_esplanade": 24.0,
+    "pm_lab": 30.0,
+    "pm_lobby": 24.0,
+    "pm_studio": 24.0,
+    "bpy_studio": 24.0,
+    "pm_workshop": 22.0,
+    "bpy_sunset": 18.0,
+    "pm_venice": 18.0,
+}
+"""Degrees below the horizon where floor begins all round, read off the pictures; ``OPEN_FLOOR_DEGREES`` elsewhere."""
+OPEN_FLOOR_DEGREES = 9.0
 _COSINE_LOBE = (np.pi, 2 * np.pi / 3, 2 * np.pi / 3, 2 * np.pi / 3, *(np.pi / 4,) * 5)
 """Ramamoorthi & Hanrahan 2001, Eq. 8: what convolving with the clamped cosine does to each band."""
 
@@ -78,7 +94,9 @@ def panorama_from_jpeg(name: str, data: bytes) -> Panorama:
     if decoded is None:
         raise InputError(f"panorama {name}", "cannot be decoded as a picture", "install hmrtk again")
     if decoded.shape[1] != 2 * decoded.shape[0]:
-        raise InputError(f"panorama {name}", f"expected width = 2 x height, got {decoded.shape[1]} x {decoded.shape[0]}")
+        raise InputError(
+            f"panorama {name}", f"expected width = 2 x height, got {decoded.shape[1]} x {decoded.shape[0]}"
+        )
     image = np.ascontiguousarray(decoded[..., ::-1])
     # light is smooth: a small copy is enough to integrate it
     small = display_to_radiance(cv2.resize(image, (128, 64), interpolation=cv2.INTER_AREA))

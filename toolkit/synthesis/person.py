@@ -160,7 +160,7 @@ def _point_colour(value, marks, look, light):  # type: ignore[no-untyped-def]
     cosine = max(0.0, facing) * lit
     warm = cosine
     if row == SKIN:  # light that entered the skin elsewhere leaves it redder
-        warm = max(0.0, facing + 0.2) / 1.2 * (0.3 + 0.7 * lit)
+        warm = max(0.0, facing + 0.12) / 1.12 * (0.15 + 0.85 * lit)
     distance = sqrt(px * px + py * py + pz * pz)
     vx, vy, vz = -px / distance, -py / distance, -pz / distance
     towards = max(0.0, nx * vx + ny * vy + nz * vz)

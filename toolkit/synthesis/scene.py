@@ -11,9 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
@@ -23,9 +21,15 @@ from hmrtk.toolkit.synthesis.backdrop import camera_to_panorama, darken_ground, 
 from hmrtk.toolkit.synthesis.figure import picture_size
 from hmrtk.toolkit.synthesis.light import Light, ambient_at, scene_light
 from hmrtk.toolkit.synthesis.look import draw_look, pack_look
-from hmrtk.toolkit.synthesis.noise import lattice
 from hmrtk.toolkit.synthesis.occluder import draw_occluder, occluder_coverage
-from hmrtk.toolkit.synthesis.panorama import WHITE, Panorama, load_panorama, panorama_names, radiance_to_display
+from hmrtk.toolkit.synthesis.panorama import (
+    FLOOR_DEGREES,
+    OPEN_FLOOR_DEGREES,
+    Panorama,
+    load_panorama,
+    panorama_names,
+    radiance_to_display,
+)
 from hmrtk.toolkit.synthesis.person import (
     OPENNESS_DIRECTIONS,
     draw_person,
@@ -33,11 +37,11 @@ from hmrtk.toolkit.synthesis.person import (
     vertex_attributes,
     wrinkled_normals,
 )
+from hmrtk.toolkit.synthesis.photograph import draw_camera, photographed
 from hmrtk.toolkit.synthesis.restpose import rest_marks, rest_vertices
 from hmrtk.toolkit.synthesis.surface import vertex_normals, vertex_openness
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-_CURVE_STEPS = 4096
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class SceneConfig:
         for name, low, high in (("view_degrees", 5.0, 140.0), ("noise", 0.0, 0.5)):
             first, last = getattr(self, name)
             if not low <= first <= last <= high:
-                raise InputError("scene config", f"{name} is {(first, last)}, expected {low} <= first <= last <= {high}")
+                raise InputError(
+                    "scene config", f"{name} is {(first, last)}, expected {low} <= first <= last <= {high}"
+                )
         for panorama in self.panoramas:
             if panorama not in panorama_names():
                 raise UnknownNameError("panorama", panorama, panorama_names())
@@ -150,9 +156,9 @@ def synthesise(
     if rng.random() < config.occluder_probability:
         occluder = draw_occluder(rng, points, config.panoramas or panorama_names())
         _occlude(picture, coverage, occluder, shape)
-    camera = _draw_camera(rng, config)
+    camera = draw_camera(rng, config.blur_probability, config.noise)
     appearance = {"place": place, "ground": has_ground, "look": look, "occluder": occluder, "camera": camera}
-    return Scene(_photographed(picture, camera), (coverage * 255 + 0.5).astype(np.uint8), appearance)
+    return Scene(photographed(picture, camera), (coverage * 255 + 0.5).astype(np.uint8), appearance)
 
 
 def _checked_vertices(vertices_cam: ArrayLike, body: BodyModel) -> NDArray[np.float32]:
@@ -194,18 +200,18 @@ def _draw_place(
 ) -> dict[str, Any]:
     """Which panorama, seen from where.
 
-    The horizon lies where a level camera has it, or higher: well above the person's lowest point, so that there is
-    ground to stand on. ``elevation`` turns the background's (wider) view there, ``pitch`` the true camera.
+    The horizon lies where a level camera has it, or higher: the person's lowest point must fall on this place's floor.
+    ``elevation`` turns the background's (wider) view there, ``pitch`` the true camera.
     """
     names = config.panoramas or panorama_names()
     name = names[int(rng.integers(len(names)))]
     view = np.radians(rng.uniform(*config.view_degrees))
     widest = max(shape) / 2 / np.tan(view / 2)
     focal_px = float(min(focal.mean(), widest))
-    level = principal[1] + rng.normal(0, 0.02) * shape[0]
-    highest = min(float(points[:, 1].max()), shape[0]) - rng.uniform(0.15, 0.42) * shape[0]
-    below_middle = (min(level, highest) - shape[0] / 2) / focal_px
-    elevation = float(np.clip(np.arctan(below_middle), np.radians(-32), np.radians(22)))
+    level = np.arctan((principal[1] + rng.normal(0, 0.02) * shape[0] - shape[0] / 2) / focal_px)
+    standing = np.arctan((min(float(points[:, 1].max()), shape[0]) - shape[0] / 2) / focal_px)
+    floor = np.radians(FLOOR_DEGREES.get(name, OPEN_FLOOR_DEGREES) + rng.uniform(0, 8))
+    elevation = float(np.clip(min(level, standing - floor), np.radians(-38), np.radians(22)))
     horizon = shape[0] / 2 + focal_px * np.tan(elevation)
     pitch = float(np.arctan((horizon - principal[1]) / focal[1]))
     return {
@@ -264,45 +270,3 @@ def _occlude(
     picture *= 1 - alpha
     picture += texture * (mask[..., 1:] * alpha * np.float32(choice["shade"]))
     coverage *= 1 - mask[..., 0]
-
-
-def _draw_camera(rng: np.random.Generator, config: SceneConfig) -> dict[str, Any]:
-    warmth = float(rng.normal(0, 0.06))
-    blurred = rng.random() < config.blur_probability
-    return {
-        "exposure": round(float(np.exp2(rng.normal(0, 0.22))), 4),
-        "white_balance": [round(1 + warmth, 4), 1.0, round(1 - warmth, 4)],
-        "vignette": round(float(rng.uniform(0, 0.25)), 4),
-        "blur_px": round(float(rng.uniform(0.4, 1.3)) if blurred else 0.0, 3),
-        "noise": round(float(rng.uniform(*config.noise)), 5),
-        "noise_seed": int(rng.integers(1 << 31)),
-    }
-
-
-def _photographed(picture: NDArray[np.float32], camera: dict[str, Any]) -> NDArray[np.uint8]:
-    """Focus, exposure, white balance, vignette, tone curve, noise, 8 bits."""
-    if camera["blur_px"] > 0:
-        picture = cv2.GaussianBlur(picture, (0, 0), camera["blur_px"], borderType=cv2.BORDER_REFLECT)
-    gains = np.array(camera["white_balance"]) * camera["exposure"]
-    curve = radiance_to_display((np.arange(_CURVE_STEPS) / (_CURVE_STEPS - 1)) ** 2 * WHITE)
-    return _developed(picture, curve, gains, camera["vignette"], camera["noise"] * 255, camera["noise_seed"])
-
-
-@njit(cache=True, nogil=True)
-def _developed(picture, curve, gains, vignette, noise, seed):  # type: ignore[no-untyped-def]
-    height, width = picture.shape[0], picture.shape[1]
-    image = np.empty((height, width, 3), np.uint8)
-    for i in range(height):
-        y = (i + 0.5) / height - 0.5
-        for j in range(width):
-            x = (j + 0.5) / width - 0.5
-            fall = 1.0 - vignette * 2.0 * (x * x + y * y)
-            common = lattice(i, j, seed) + lattice(j, i, seed + 1) - 1.0
-            for k in range(3):
-                radiance = min(WHITE, max(0.0, picture[i, j, k] * gains[k] * fall))
-                step = np.sqrt(radiance / WHITE) * (curve.shape[0] - 1)
-                # two uniform numbers make a triangular one of variance 1/6
-                own = lattice(i, j, seed + 2 + k) + lattice(j, i, seed + 5 + k) - 1.0
-                value = curve[int(step)] + noise * 2.4495 * (0.6 * common + 0.8 * own)
-                image[i, j, k] = np.uint8(min(255.0, max(0.0, value + 0.5)))
-    return image
