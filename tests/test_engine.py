@@ -72,7 +72,7 @@ def test_items_are_taken_lazily(workers, kind):
     results = LocalEngine(workers, kind).map_ordered(square, items())
     assert next(results) == 0
     assert len(taken) <= workers * IN_FLIGHT_PER_WORKER + 1
-    results.close() if hasattr(results, "close") else None
+    results.close()
 
 
 def test_a_killed_worker_is_an_error_that_names_its_item():

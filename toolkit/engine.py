@@ -72,7 +72,7 @@ class LocalEngine:
             WorkerError: a worker process died, or raised an error that cannot be carried over.
         """
         if self.workers == 1:
-            return map(function, items)
+            return (function(item) for item in items)
         if self.kind == "thread":
             return _map_threads(function, items, self.workers)
         return _map_processes(function, items, self.workers, describe)

@@ -1,0 +1,255 @@
+"""From records to the rows of one row group: region, camera, maps, picture, labels.
+
+In: a chunk of records. Out: a table of ``shard_schema``. The builder runs it over its workers; a row's content depends
+on the row, the body and the configuration alone, never on its chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.body.arrays import SMPLArrays
+from hmrtk.toolkit.body.model import Body, BodyModel
+from hmrtk.toolkit.geometry.camera import CROP_SIZE
+from hmrtk.toolkit.maps.assignment import assigned_joints, displacement_map, joint_map, part_assignment
+from hmrtk.toolkit.maps.atlas import Atlas, atlas_for_body, onepiece_atlas
+from hmrtk.toolkit.maps.iuv import render_iuv_projected
+from hmrtk.toolkit.maps.location import UVSpace
+from hmrtk.toolkit.maps.projection import Projection
+from hmrtk.toolkit.records.crops import REGION_FACTOR, Crops, record_crops
+from hmrtk.toolkit.records.record import BODY_COLUMNS, RECORD_SCHEMA
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.shards.codec import array_column, image_column
+from hmrtk.toolkit.shards.pictures import PhotoReader, row_generator, synthesised
+from hmrtk.toolkit.shards.plan import ShardConfig
+from hmrtk.toolkit.shards.schema import CHART_COUNT, PHOTO, SYNTHESISED, array_shape, shard_schema
+
+UV_MAPS = ("location", "joint", "displacement")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The records of one row group.
+
+    Attributes:
+        records: the rows.
+        numbers: (n,) their row numbers in the whole record table, for messages.
+        labels: ``label``, ``distance``, ``distance_to_singular`` of the rows, or empty; NaN where there is none.
+        name: the shard, for messages.
+    """
+
+    records: RecordTable
+    numbers: NDArray[np.int64]
+    labels: dict[str, NDArray[Any]] = field(default_factory=dict)
+    name: str = ""
+
+    def place(self, row: int) -> str:
+        return f"{self.records.place} row {self.numbers[row]}"
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The bodies of a chunk's rows that have one and a camera to see it with.
+
+    Attributes:
+        rows: (m,) their rows in the chunk.
+        body: vertices and joints, metres; in the camera frame, or body-centred where the crop camera places them.
+        camera: m cameras whose pixels are those of the region, of side 1.
+    """
+
+    rows: NDArray[np.int64]
+    body: Body
+    camera: Projection
+
+    def scaled(self, size: int) -> Projection:
+        """The cameras for a region of ``size`` px."""
+        return Projection(self.camera.matrix * size, self.camera.translation)
+
+
+class Composer:
+    """Callable: ``Chunk`` → ``pa.Table``. Picklable; what it needs beside the body is made at the first call.
+
+    Args:
+        arrays: of the body.
+        config: how to build.
+    """
+
+    def __init__(self, arrays: SMPLArrays, config: ShardConfig) -> None:
+        self.arrays, self.config = arrays, config
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"arrays": self.arrays, "config": self.config}
+
+    @cached_property
+    def body(self) -> BodyModel:
+        """Poses with one thread: the builder's workers already use all cores."""
+        return BodyModel(self.arrays, threads=1)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        return shard_schema(self.config.iuv_px, self.config.uv_px)
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        return atlas_for_body(self.body)
+
+    @cached_property
+    def uv_space(self) -> UVSpace:
+        return UVSpace(onepiece_atlas(), self.config.uv_px)
+
+    @cached_property
+    def assignment(self) -> NDArray[np.uint8]:
+        return part_assignment(self.body, self.uv_space, self.config.joint_set)
+
+    def __call__(self, chunk: Chunk) -> pa.Table:
+        """Compose the rows.
+
+        Raises:
+            InputError: a photograph is missing or damaged; a row without a box.
+        """
+        records = chunk.records
+        crops = record_crops(records, self.config.expansion)
+        posed = self._pose(records, crops)
+        columns = {f.name: _record_column(records, f.name, self.schema.field(f.name)) for f in RECORD_SCHEMA}
+        columns |= self._crop_columns(crops)
+        columns |= self._pictures(chunk, crops, posed)
+        columns |= self._maps(len(records), posed)
+        columns |= _label_columns(chunk)
+        missing = {f.name: pa.nulls(len(records), f.type) for f in self.schema if f.name not in columns}
+        return pa.Table.from_pydict({f.name: (columns | missing)[f.name] for f in self.schema}, schema=self.schema)
+
+    def _pose(self, records: RecordTable, crops: Crops) -> Posed:
+        """The true perspective camera where ``transl``, ``focal`` and ``principal`` are known (the map then lies on the
+        picture); else the crop camera, for the body-centred body.
+        """
+        true = records.has("transl", "focal", "principal")
+        rows = np.flatnonzero(records.has(*BODY_COLUMNS) & (true | crops.valid))
+        parameters, true = records.take(rows).parameters(), true[rows]
+        parameters = parameters.replaced(transl=np.where(true[:, None], parameters.transl, 0))
+        matrix, translation = np.empty((len(rows), 2, 3)), np.zeros((len(rows), 3))
+        region = crops.region_affine(1)[rows]
+        focal, principal = records.array("focal")[rows][true], records.array("principal")[rows][true]
+        matrix[true] = Projection.perspective(focal, principal, region[true]).matrix
+        crop = Projection.crop(crops.camera[rows][~true])
+        matrix[~true], translation[~true] = _crop_to_region(crop.matrix), crop.translation
+        return Posed(rows, self.body.pose(parameters), Projection(matrix, translation))
+
+    def _crop_columns(self, crops: Crops) -> dict[str, pa.Array]:
+        region = np.column_stack([crops.center, crops.side * REGION_FACTOR])
+        return {
+            "region": self._column("region", region),
+            "region_affine": self._column("region_affine", crops.region_affine(self.config.region_px)),
+            "crop_camera": self._column("crop_camera", crops.camera, crops.valid),
+            "crop_camera_valid": pa.array(crops.valid),
+        }
+
+    def _maps(self, n: int, posed: Posed) -> dict[str, pa.Array]:
+        wanted = set(self.config.maps)
+        maps: dict[str, NDArray[Any]] = {}
+        vertices, root = posed.body.vertices, posed.body.joints[:, 0]
+        if "iuv" in wanted:
+            size = self.config.iuv_px
+            iuv = render_iuv_projected(vertices, posed.scaled(size), self.atlas, size, self.config.texture, threads=1)
+            maps |= {"iuv": iuv, "part_visibility": part_visibility(iuv)}
+        if wanted & {"location", "displacement"}:
+            maps["location"] = self.uv_space.location(vertices, root, threads=1)
+        if wanted & {"joint", "displacement"}:
+            joints = assigned_joints(self.body, posed.body, self.config.joint_set)
+            maps["joint"] = joint_map(joints, root, self.assignment)
+        if "displacement" in wanted:
+            maps["displacement"] = displacement_map(maps["location"], maps["joint"], self.assignment)
+        return {k: self._spread(k, v, n, posed.rows) for k, v in maps.items() if k in wanted or k == "part_visibility"}
+
+    def _pictures(self, chunk: Chunk, crops: Crops, posed: Posed) -> dict[str, pa.Array]:
+        paths = chunk.records.table["image_path"].to_pylist()
+        affine = crops.region_affine(self.config.region_px)
+        photos = PhotoReader(self.config.images) if self.config.images is not None else None
+        bodies = {int(row): i for i, row in enumerate(posed.rows)}
+        pictures: list[bytes | None] = [None] * len(paths)
+        sources: list[str | None] = [None] * len(paths)
+        appearances: list[str | None] = [None] * len(paths)
+        for row, path in enumerate(paths):
+            if path is not None and not self._synthesise_instead(photos, path, chunk.place(row)):
+                assert photos is not None  # the builder has checked
+                pictures[row] = photos.region(path, affine[row], self.config.region_px, chunk.place(row))
+                sources[row] = PHOTO
+            elif self.config.synthesise and row in bodies:
+                sample_id = chunk.records.table["sample_id"][row].as_py()
+                pictures[row], appearances[row] = self._synthesise(posed, bodies[row], sample_id)
+                sources[row] = SYNTHESISED
+        names = [path if source == PHOTO else None for path, source in zip(paths, sources, strict=True)]
+        return {
+            "image": image_column(pictures, names),
+            "image_source": pa.array(sources, pa.string()),
+            "appearance": pa.array(appearances, pa.string()),
+        }
+
+    def _synthesise_instead(self, photos: PhotoReader | None, path: str, place: str) -> bool:
+        return self.config.synthesise and (photos is None or not photos.path(path, place).exists())
+
+    def _synthesise(self, posed: Posed, body: int, sample_id: str) -> tuple[bytes, str]:
+        size = self.config.region_px
+        camera = posed.scaled(size)
+        vertices = (posed.body.vertices[body] + camera.translation[body]).astype(np.float32)
+        rng = row_generator(self.config.seed, sample_id)
+        return synthesised(vertices, camera.matrix[body], size, self.body, rng, self.config.scene)
+
+    def _column(self, name: str, values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> pa.Array:
+        return array_column(values, self.schema.field(name), valid)
+
+    def _spread(self, name: str, values: NDArray[Any], n: int, rows: NDArray[np.int64]) -> pa.Array:
+        """A column of n rows from the values of some."""
+        if len(rows) == n:
+            return self._column(name, values)
+        spread = np.zeros((n, *values.shape[1:]), values.dtype)
+        spread[rows] = values
+        valid = np.zeros(n, bool)
+        valid[rows] = True
+        return self._column(name, spread, valid)
+
+
+def part_visibility(iuv: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Share of an IUV map's pixels that each chart covers.
+
+    Args:
+        iuv: (N, 3, S, S).
+
+    Returns:
+        (N, 24) float32, chart c+1 in column c; 0 = not visible; rows sum to the share of the foreground.
+    """
+    n, pixels = len(iuv), iuv.shape[2] * iuv.shape[3]
+    flat = iuv[:, 0].reshape(n, -1).astype(np.int64) + np.arange(n)[:, None] * (CHART_COUNT + 1)
+    counts = np.bincount(flat.ravel(), minlength=n * (CHART_COUNT + 1)).reshape(n, -1)
+    return (counts[:, 1:] / pixels).astype(np.float32)
+
+
+def _crop_to_region(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cameras of the 224 px crop → of the region around it, side 1: both have the same centre."""
+    zoom = 1 / (CROP_SIZE * REGION_FACTOR)
+    moved = matrix * zoom
+    moved[:, :, 2] += 0.5 - CROP_SIZE / 2 * zoom
+    return moved
+
+
+def _record_column(records: RecordTable, name: str, field: pa.Field) -> pa.Array:
+    """A column of the record table with the shard's type: the same numbers, without the tensor extension."""
+    column = records.table[name]
+    if array_shape(field) is None:
+        return column.combine_chunks()
+    stored = [chunk.storage for chunk in column.chunks]
+    return pa.concat_arrays(stored).cast(field.type)
+
+
+def _label_columns(chunk: Chunk) -> dict[str, pa.Array]:
+    columns: dict[str, pa.Array] = {}
+    for name, values in chunk.labels.items():
+        missing = np.isnan(values)
+        kind = pa.int32() if name == "label" else pa.float32()
+        columns[name] = pa.array(np.where(missing, 0, values).astype(kind.to_pandas_dtype()), kind, mask=missing)
+    return columns

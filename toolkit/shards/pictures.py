@@ -1,0 +1,101 @@
+"""The picture of a row: its photograph cut to the region, or a synthesised one.
+
+In: an image path and a region, or a posed body and its camera. Out: encoded JPEG. Used by the composer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.geometry.crop import warp_image
+from hmrtk.toolkit.records.artefact import open_input
+from hmrtk.toolkit.shards.codec import decode_image, encode_jpeg
+from hmrtk.toolkit.synthesis.scene import SceneConfig, synthesise
+
+
+class PhotoReader:
+    """Reads photographs below a root; the last one stays decoded, for the next person in it.
+
+    Args:
+        root: folder that image paths are relative to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._last: tuple[str, NDArray[np.uint8]] | None = None
+
+    def path(self, image_path: str, place: str) -> Path:
+        """Where a photograph lies.
+
+        Raises:
+            InputError: the path leaves the root.
+        """
+        parts = PurePosixPath(image_path.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts:
+            raise InputError(place, f"image_path {image_path!r} leaves the image root")
+        return self.root / image_path
+
+    def region(self, image_path: str, affine: NDArray[np.floating], size: int, place: str) -> bytes:
+        """The region of a photograph as JPEG (size, size); black outside the photograph.
+
+        Args:
+            affine: (2, 3) full-image px → region px.
+            place: the row, for messages.
+
+        Raises:
+            InputError: missing, truncated or no picture, with the row and what to do.
+        """
+        if self._last is None or self._last[0] != image_path:
+            self._last = (image_path, self._read(image_path, place))
+        return encode_jpeg(warp_image(self._last[1], affine, size))
+
+    def _read(self, image_path: str, place: str) -> NDArray[np.uint8]:
+        path = self.path(image_path, place)
+        try:
+            with open_input(path) as stream:
+                data = stream.read()
+        except InputError as error:
+            remedy = "check --images, or ask for --synthesise"
+            raise InputError(place, f"photograph {path}: {error.problem}", remedy) from None
+        return decode_image(data, f"{place}: photograph {path}")
+
+
+def row_generator(seed: int, sample_id: str) -> np.random.Generator:
+    """The generator of one row's picture: depends on the seed and the ``sample_id``, not on order or shard."""
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "big")])
+
+
+def synthesised(
+    vertices_cam: NDArray[np.floating],
+    camera: NDArray[np.floating],
+    size: int,
+    body: BodyModel,
+    rng: np.random.Generator,
+    config: SceneConfig,
+) -> tuple[bytes, str]:
+    """A synthesised region as JPEG, and its appearance as JSON.
+
+    Args:
+        vertices_cam: (6890, 3) metres in front of the camera.
+        camera: (2, 3) of (X/Z, Y/Z, 1) → region px, without rotation or shear.
+    """
+    focal, principal = np.diagonal(camera[:, :2]), camera[:, 2]
+    scene = synthesise(vertices_cam, focal, principal, size, body, rng, config)
+    return encode_jpeg(scene.image), json.dumps(_plain(scene.appearance), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values of nested dicts that may hold NumPy scalars and arrays."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

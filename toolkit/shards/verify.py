@@ -1,0 +1,202 @@
+"""``verify_shards``: is a folder of shards exactly what was built? Every byte, row and picture is looked at.
+
+In: a folder with an index. Out: a ``VerifyReport`` whose problems name the file and, where there is one, the row.
+Called by ``verify-shards`` and the quickstart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.artefact import file_fingerprint, open_parquet
+from hmrtk.toolkit.shards.codec import column_array, decode_image
+from hmrtk.toolkit.shards.index import ShardEntry, ShardIndex
+from hmrtk.toolkit.shards.rows import RowGroups
+from hmrtk.toolkit.shards.schema import CHART_COUNT, KIND, SCHEMA_VERSION, shard_schema
+
+STAGE = "verify"
+MAX_METRES = 5.0
+"""No point of a person is farther than this from the pelvis, nor from its joint."""
+_NUMBERS = ("region", "region_affine", "crop_camera", "distance", "distance_to_singular")
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was looked at and what is wrong.
+
+    Attributes:
+        root: the folder.
+        rows, shards, pictures: how many were read.
+        problems: one line each; empty when all is well.
+    """
+
+    root: Path
+    rows: int
+    shards: int
+    pictures: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        counts = {"rows": self.rows, "shards": self.shards, "pictures": self.pictures}
+        return {"root": str(self.root), "ok": self.ok, **counts, "problems": list(self.problems)}
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        found = f"{self.rows} rows in {self.shards} shards, {self.pictures} pictures decoded"
+        if self.ok:
+            return [f"{self.root}: all well: {found}"]
+        remedy = "run build-shards again: damaged shards are built anew"
+        return [*self.problems, f"{self.root}: {len(self.problems)} problems in {found} ({remedy})"]
+
+
+def verify_shards(root: Path | str, progress: Progress = silent) -> VerifyReport:
+    """Check the index, every file's size, sha256, schema and row groups; that ``sample_id`` is unique; that every
+    picture decodes to the region's size; that maps, labels and cameras are in range.
+
+    Raises:
+        InputError: there is no readable index, so there is nothing to compare with.
+    """
+    index = ShardIndex.read(root)
+    inspector = _Inspector(index)
+    for shard in index.shards:
+        inspector.look_at(shard)
+        progress(STAGE, inspector.rows, index.rows, shard.path)
+    inspector.look_for_strangers()
+    return VerifyReport(
+        index.root, inspector.rows, len(index.shards), inspector.pictures, tuple(dict.fromkeys(inspector.problems))
+    )
+
+
+class _Inspector:
+    """Goes through the shards and collects problems."""
+
+    def __init__(self, index: ShardIndex) -> None:
+        self.index = index
+        self.schema = shard_schema(int(index.config["iuv_px"]), int(index.config["uv_px"]))
+        self.region_px = int(index.config["region_px"])
+        self.groups = RowGroups(index, None)
+        self.problems: list[str] = []
+        self.seen: dict[str, str] = {}
+        self.rows = self.pictures = 0
+
+    def look_at(self, shard: ShardEntry) -> None:
+        path = self.index.root / shard.path
+        try:
+            self._check_bytes(path, shard)
+            file, _ = open_parquet(path, KIND, SCHEMA_VERSION)
+            with file:
+                self._check_layout(path, shard, file)
+        except InputError as error:
+            self.problems.append(str(error))
+            return
+        first = 0
+        for group, (name, number) in enumerate(self.groups.places):
+            if name == shard.path:
+                self._check_group(path, group, first)
+                first += shard.row_groups[number]
+        self.rows += shard.rows
+
+    def look_for_strangers(self) -> None:
+        listed = {shard.path for shard in self.index.shards}
+        for path in sorted(self.index.root.glob("*/*.parquet")):
+            if str(path.relative_to(self.index.root)) not in listed:
+                self.problems.append(f"{path}: is not in the index")
+
+    def _check_bytes(self, path: Path, shard: ShardEntry) -> None:
+        digest = file_fingerprint(path)
+        if digest != shard.sha256:
+            size = path.stat().st_size
+            length = f"{size} bytes, expected {shard.bytes}" if size != shard.bytes else f"{size} bytes as expected"
+            self.problems.append(f"{path}: sha256 differs from the index ({length})")
+
+    def _check_layout(self, path: Path, shard: ShardEntry, file: pq.ParquetFile) -> None:
+        if file.schema_arrow.remove_metadata() != self.schema.remove_metadata():
+            expected = {field.name: field for field in self.schema}
+            wrong = [f.name for f in file.schema_arrow if expected.pop(f.name, None) != f] + list(expected)
+            raise InputError(path, f"has another schema: column {', '.join(wrong) or 'order'}")
+        groups = tuple(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))
+        if groups != shard.row_groups:
+            raise InputError(path, f"has row groups of {list(groups)} rows, the index says {list(shard.row_groups)}")
+
+    def _check_group(self, path: Path, group: int, first: int) -> None:
+        try:
+            table = self.groups.read(group, self.schema.names)
+        except InputError as error:
+            self.problems.append(
+                f"{error.place} (rows {first}-{first + self.groups.sizes[group] - 1}): {error.problem}"
+            )
+            return
+        self._check_ids(path, table, first)
+        self._check_pictures(path, table, first)
+        for name, bad, problem in _out_of_range(table, self.schema):
+            rows = np.flatnonzero(bad)
+            if len(rows):
+                self.problems.append(f"{path} row {first + rows[0]}: {name} {problem}")
+
+    def _check_ids(self, path: Path, table: pa.Table, first: int) -> None:
+        for row, name in enumerate(table["sample_id"].to_pylist(), start=first):
+            if name in self.seen:
+                self.problems.append(f"{path} row {row}: sample_id {name!r} is already in {self.seen[name]}")
+            self.seen[name] = f"{path} row {row}"
+
+    def _check_pictures(self, path: Path, table: pa.Table, first: int) -> None:
+        expected = (self.region_px, self.region_px, 3)
+        sources = table["image_source"].to_pylist()
+        for row, value in enumerate(pc.struct_field(table["image"].combine_chunks(), "bytes")):
+            place = f"{path} row {first + row}"
+            if value.is_valid != (sources[row] is not None):
+                self.problems.append(f"{place}: image_source is {sources[row]!r}, but the picture says otherwise")
+            if not value.is_valid:
+                continue
+            try:
+                shape = decode_image(value.as_py(), f"{place}: picture").shape
+            except InputError as error:
+                self.problems.append(str(error))
+                continue
+            self.pictures += 1
+            if shape != expected:
+                self.problems.append(f"{place}: picture has shape {shape}, expected {expected}")
+
+
+def _out_of_range(table: pa.Table, schema: pa.Schema) -> list[tuple[str, NDArray[np.bool_], str]]:
+    """(column, (n,) bad rows, what is wrong) for everything that has a range."""
+
+    def rows_where(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return bad.reshape(len(bad), -1).any(axis=1)
+
+    def read(name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        return column_array(table[name], schema.field(name))
+
+    found = []
+    iuv, _ = read("iuv")
+    charts = iuv[:, 0]
+    found.append(("iuv", rows_where(charts > CHART_COUNT), f"has a chart beyond {CHART_COUNT}"))
+    found.append(("iuv", rows_where((charts == 0) & (iuv[:, 1:] != 0).any(axis=1)), "has U or V on the background"))
+    for name in ("location", "joint", "displacement"):
+        values, valid = read(name)
+        with np.errstate(invalid="ignore"):
+            bad = ~(np.abs(values) <= MAX_METRES)
+        found.append((name, rows_where(bad) & valid, f"is not finite or beyond {MAX_METRES:.0f} m"))
+    visible, valid = read("part_visibility")
+    found.append(("part_visibility", rows_where(~((visible >= 0) & (visible <= 1))) & valid, "is outside 0 … 1"))
+    label, valid = read("label")
+    found.append(("label", (label < 0) & valid, "is negative"))
+    for name in _NUMBERS:
+        values, valid = read(name)
+        found.append((name, rows_where(~np.isfinite(values)) & valid, "has NaN or infinite values"))
+    return found
