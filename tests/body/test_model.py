@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ import smplx
 import torch
 from smplx.utils import Struct
 
+from hmrtk.toolkit.body import model as model_module
 from hmrtk.toolkit.body.arrays import GENDERS
 from hmrtk.toolkit.body.joints import J24_TO_J14, SPIN24_NAMES
 from hmrtk.toolkit.body.model import BodyModel, load_body
@@ -228,10 +231,29 @@ def test_load_body(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         load_body(gender="nobody")
 
 
+POSE_ONE = "from hmrtk.toolkit.body import model, parameters as p; model.load_body().joints(p.BodyParameters.zeros(1))"
+
+
 def test_kernels_are_cached_where_the_user_says(tmp_path: Path) -> None:
-    code = "from hmrtk.toolkit.body import model, parameters as p; model.load_body().joints(p.BodyParameters.zeros(1))"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", POSE_ONE], check=True, env=environment)
     assert list(tmp_path.rglob("kernels.forward_kinematics*.nbi"))
+
+
+def test_kernels_are_cached_for_the_user_when_the_package_cannot_be_written(tmp_path: Path) -> None:
+    toolkit = Path(model_module.__file__).resolve().parents[1]
+    for part in ("errors.py", "__init__.py", "body"):
+        copy = shutil.copytree if (toolkit / part).is_dir() else shutil.copy
+        (tmp_path / "package/hmrtk/toolkit").mkdir(parents=True, exist_ok=True)
+        copy(toolkit / part, tmp_path / "package/hmrtk/toolkit" / part)
+    shutil.rmtree(tmp_path / "package/hmrtk/toolkit/body/__pycache__", ignore_errors=True)
+    (tmp_path / "package/hmrtk/toolkit/body/__pycache__").write_text("a file: no folder can be made here, even by root")
+    paths = [str(tmp_path / "package"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    code = f"import sys; sys.path[:0] = {paths!r}; {POSE_ONE}; assert model.__file__.startswith({paths[0]!r})"
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-S", "-c", code], check=True, env=environment)  # -S: without the installed hmrtk
+    assert list((tmp_path / "cache").rglob("kernels.forward_kinematics*.nbi"))
 
 
 def test_loading_a_body_needs_neither_numba_nor_torch() -> None:

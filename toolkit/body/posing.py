@@ -44,7 +44,7 @@ class Poser:
         directions = arrays.joint_regressor @ s.reshape(len(v), -1)
         self.joint_dirs = np.ascontiguousarray(directions.reshape(JOINT_COUNT, 3, BETA_COUNT))
         self.parents = arrays.parents
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or available_processors()
         chosen = slice(None) if vertices is None else vertices
         template = v[chosen] - _identity_offsets(arrays.posedirs[chosen])
         self.template = _tiled(template[:, None]).reshape(-1, 3 * TILE)
@@ -87,6 +87,13 @@ class Poser:
         rows = (np.ascontiguousarray(a, np.float32) for a in given)
         forward_kinematics(*rows, self.rest_joints, self.joint_dirs, self.parents, features, transforms, joints)
         return features, transforms, joints
+
+
+def available_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.lru_cache(maxsize=4)

@@ -125,5 +125,8 @@ def onepiece_uv_arrays() -> dict[str, NDArray[Any]]:
 
 @functools.cache
 def mirror_vertices() -> NDArray[np.int32]:
-    """(6890,) int32: the left-right partner of each vertex of the topology; an involution."""
+    """(6890,) int32: the left-right partner of each vertex of the reference body; an involution.
+
+    A user's body numbers its vertices otherwise: the table holds for it only if its faces are the reference body's.
+    """
     return _frozen(_load("reference_body.npz")["mirror"], np.int32)
