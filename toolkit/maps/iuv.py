@@ -11,20 +11,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.maps.atlas import Atlas
+from hmrtk.toolkit.maps.kernels import render_bodies, render_points
 from hmrtk.toolkit.maps.projection import (
     Projection,
     checked_vertices,
-    project_body,
     project_camera_vertices,
     project_vertices,
 )
-from hmrtk.toolkit.maps.raster import checked_size, faces_of_body, weights_at
+from hmrtk.toolkit.maps.raster import checked_size
 from hmrtk.toolkit.maps.slices import over_slices
 from hmrtk.toolkit.progress import Progress, silent
 
@@ -34,59 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["project_camera_vertices", "project_vertices", "render_iuv", "render_iuv_bodies", "render_iuv_projected"]
 
 TEXTURES = ("vertex", "face")
-UV_LEVELS = 255
-"""U and V in [0, 1] are stored as round(255·U): at most 1/510 off."""
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _level(value):  # type: ignore[no-untyped-def]
-    return np.uint8(min(255.0, max(0.0, np.floor(value * UV_LEVELS + 0.5))))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _paint(points, faces, face_uv, chart, face_id, iuv):  # type: ignore[no-untyped-def]
-    """Fill ``iuv`` (3, H, W) uint8 from the face that each pixel sees; face_uv: (F, 3, 2) float64 of the corners."""
-    for i in range(face_id.shape[0]):
-        for j in range(face_id.shape[1]):
-            f = face_id[i, j]
-            if f < 0:
-                iuv[0, i, j] = iuv[1, i, j] = iuv[2, i, j] = 0
-                continue
-            wb, wc = weights_at(points, faces[f, 0], faces[f, 1], faces[f, 2], j + 0.5, i + 0.5)
-            # Differences from corner a: a face of one colour keeps it exactly.
-            u = (
-                face_uv[f, 0, 0]
-                + wb * (face_uv[f, 1, 0] - face_uv[f, 0, 0])
-                + wc * (face_uv[f, 2, 0] - face_uv[f, 0, 0])
-            )
-            v = (
-                face_uv[f, 0, 1]
-                + wb * (face_uv[f, 1, 1] - face_uv[f, 0, 1])
-                + wc * (face_uv[f, 2, 1] - face_uv[f, 0, 1])
-            )
-            iuv[0, i, j] = chart[f]
-            iuv[1, i, j] = _level(u)
-            iuv[2, i, j] = _level(v)
-
-
-@njit(cache=True, nogil=True)
-def _render_points(points, faces, face_uv, chart, iuv, first, last):  # type: ignore[no-untyped-def]
-    face_id = np.empty(iuv.shape[2:], np.int32)
-    nearest = np.empty(iuv.shape[2:], np.float64)
-    for n in range(first, last):
-        faces_of_body(points[n], faces, face_id, nearest)
-        _paint(points[n], faces, face_uv, chart, face_id, iuv[n])
-
-
-@njit(cache=True, nogil=True)
-def _render_bodies(vertices, matrix, translation, faces, face_uv, chart, iuv, first, last):  # type: ignore[no-untyped-def]
-    points = np.empty(vertices.shape[1:], np.float64)
-    face_id = np.empty(iuv.shape[2:], np.int32)
-    nearest = np.empty(iuv.shape[2:], np.float64)
-    for n in range(first, last):
-        project_body(vertices[n], matrix[n], translation[n], points)
-        faces_of_body(points, faces, face_id, nearest)
-        _paint(points, faces, face_uv, chart, face_id, iuv[n])
 
 
 def _texture(atlas: Atlas, texture: str) -> NDArray[np.float64]:
@@ -124,7 +70,7 @@ def render_iuv(
     points = np.ascontiguousarray(vertices_px, np.float64)
     faces, face_uv, chart = atlas.vertices_faces, _texture(atlas, texture), atlas.chart
     iuv = np.empty((len(points), 3, height, width), np.uint8)
-    over_slices(lambda a, b: _render_points(points, faces, face_uv, chart, iuv, a, b), len(points), threads)
+    over_slices(lambda a, b: render_points(points, faces, face_uv, chart, iuv, a, b), len(points), threads)
     return iuv
 
 
@@ -157,7 +103,7 @@ def render_iuv_projected(
     iuv = np.empty((len(bodies), 3, height, width), np.uint8)
 
     def work(first: int, last: int) -> None:
-        _render_bodies(bodies, matrix, translation, faces, face_uv, chart, iuv, first, last)
+        render_bodies(bodies, matrix, translation, faces, face_uv, chart, iuv, first, last)
 
     over_slices(work, len(bodies), threads)
     return iuv

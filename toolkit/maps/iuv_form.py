@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.charts import CHART_COUNT, GROUP_OF_CHART, MIRROR_CHART
-from hmrtk.toolkit.maps.iuv import UV_LEVELS
+from hmrtk.toolkit.maps.kernels import UV_LEVELS
 
 CHANNELS = CHART_COUNT + 1
 

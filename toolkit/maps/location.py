@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas
-from hmrtk.toolkit.maps.raster import BACKGROUND, barycentric, rasterize
+from hmrtk.toolkit.maps.kernels import BACKGROUND
+from hmrtk.toolkit.maps.raster import barycentric, rasterize
 from hmrtk.toolkit.maps.slices import over_slices
 
 

@@ -42,8 +42,8 @@ def chart_colours() -> NDArray[np.uint8]:
 
 
 def iuv_to_rgb(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colour an IUV map: hue = chart, brightness rises with V; from ``GRID_FROM`` px on, dark lines mark every quarter of
-    U and V.
+    """Colour an IUV map: hue = chart, brightness rises with V; from ``GRID_FROM`` px on, dark lines mark quarters of U
+    and V.
 
     Args:
         iuv: (..., 3, H, W) uint8.

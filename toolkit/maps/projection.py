@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import CROP_SIZE, FOCAL_LENGTH, crop_camera_translation
+from hmrtk.toolkit.maps.kernels import project_bodies
 from hmrtk.toolkit.maps.slices import over_slices
 
 
@@ -83,25 +83,6 @@ class Projection:
         return Projection(self.matrix[rows], self.translation[rows])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def project_body(vertices, matrix, translation, points):  # type: ignore[no-untyped-def]
-    """Fill ``points`` (V, 3) float64 with x px, y px, z m of one body's ``vertices`` (V, 3)."""
-    tx, ty, tz = translation[0], translation[1], translation[2]
-    for v in range(vertices.shape[0]):
-        z = vertices[v, 2] + tz
-        x = (vertices[v, 0] + tx) / z
-        y = (vertices[v, 1] + ty) / z
-        points[v, 0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
-        points[v, 1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
-        points[v, 2] = z
-
-
-@njit(cache=True, nogil=True)
-def _project_bodies(vertices, matrix, translation, points, first, last):  # type: ignore[no-untyped-def]
-    for n in range(first, last):
-        project_body(vertices[n], matrix[n], translation[n], points[n])
-
-
 def project(vertices: NDArray[np.floating], projection: Projection, threads: int | None = None) -> NDArray[np.float64]:
     """Project bodies.
 
@@ -119,7 +100,7 @@ def project(vertices: NDArray[np.floating], projection: Projection, threads: int
     bodies = checked_vertices(vertices, projection)
     points = np.empty(bodies.shape)
     matrix, translation = projection.matrix, projection.translation
-    over_slices(lambda a, b: _project_bodies(bodies, matrix, translation, points, a, b), len(bodies), threads)
+    over_slices(lambda a, b: project_bodies(bodies, matrix, translation, points, a, b), len(bodies), threads)
     return points
 
 

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.maps.iuv import UV_LEVELS
+from hmrtk.toolkit.maps.kernels import UV_LEVELS
 from hmrtk.toolkit.maps.location import UVSpace, bilinear_taps
 from hmrtk.toolkit.maps.slices import over_slices
 
