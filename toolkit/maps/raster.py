@@ -18,8 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.maps.kernels import faces_of_bodies, weights_of_bodies
+from hmrtk.toolkit.maps.kernels import (
+    BACKGROUND,
+    DEPTH_TIE,
+    faces_of_bodies,
+    faces_of_body,
+    weights_at,
+    weights_of_bodies,
+)
 from hmrtk.toolkit.maps.slices import over_slices
+
+__all__ = ["BACKGROUND", "DEPTH_TIE", "barycentric", "checked_size", "faces_of_body", "rasterize", "weights_at"]
 
 
 def rasterize(
