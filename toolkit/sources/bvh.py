@@ -85,7 +85,7 @@ def _read_joint(words: Words, tree: _Hierarchy, parent: int) -> None:
 
 def _read_channels(words: Words) -> list[str]:
     count = words.number()
-    channels = []
+    channels: list[str] = []
     while count > len(channels):
         word = words.next()
         if word not in CHANNELS:

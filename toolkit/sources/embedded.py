@@ -51,7 +51,7 @@ def embedded_records(split: str, body: BodyModel, limit: int | None = None, prog
     n = len(table)
     parameters = _parameters(table, facts["angle_unit"])
     focal = np.repeat(table["focal"].to_numpy()[:, None], 2, axis=1)
-    camera = {
+    camera: dict[str, Any] = {
         "focal": focal,
         "principal": np.broadcast_to(np.float32(facts["principal"]), (n, 2)),
         "image_size": np.broadcast_to(np.int32(facts["image_size"]), (n, 2)),

@@ -144,10 +144,10 @@ class MocapSource:
         parameters = BodyParameters.of(pose[:, 0], pose[:, 1:])
         pelvis = body.joints(BodyParameters.zeros(1))[0, 0]
         parameters = parameters.replaced(transl=np.tile([0.0, 0.0, self.config.distance] - pelvis, (n, 1)))
-        camera = {
+        camera: dict[str, Any] = {
             "focal": np.full((n, 2), self.config.focal, np.float32),
-            "principal": np.tile(np.float32([size[1] / 2, size[0] / 2]), (n, 1)),
-            "image_size": np.tile(np.int32(size), (n, 1)),
+            "principal": np.tile(np.array([size[1] / 2, size[0] / 2], np.float32), (n, 1)),
+            "image_size": np.tile(np.array(size, np.int32), (n, 1)),
         }
         place = f"{self.dataset} {split}"
         columns = {

@@ -67,7 +67,7 @@ def derived_columns(
 def inside(points: NDArray[np.float32], image_size: NDArray[np.int32]) -> NDArray[np.bool_]:
     """(N, P) true where pixel coordinates (N, P, 2) lie in an image of (N, 2) = height, width."""
     limit = image_size[:, None, ::-1]
-    return ((points >= 0) & (points < limit)).all(axis=-1)
+    return np.asarray(((points >= 0) & (points < limit)).all(axis=-1))
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -1,0 +1,130 @@
+"""Manifests: the packaged ones are valid and say what the papers say; damage is refused; the message for no data."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import pytest
+
+from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.records.manifest import Manifest, load_manifest, manifest_names, parse_manifest
+
+
+def text_of(name: str) -> str:
+    return (importlib.resources.files("hmrtk.datasets_manifest") / f"{name}.toml").read_text("utf-8")
+
+
+def test_the_packaged_names() -> None:
+    assert {"embedded", "h36m", "3dpw", "up3d", "mpi_inf_3dhp", "bvh", "amc", "deepmimic"} <= set(manifest_names())
+    assert list(manifest_names()) == sorted(manifest_names())
+
+
+@pytest.mark.parametrize("name", manifest_names())
+def test_every_packaged_manifest_is_valid(name: str) -> None:
+    manifest = load_manifest(name)
+    assert manifest.name == name
+    assert manifest.homepage.startswith("http")
+    for fmt in manifest.formats:
+        assert manifest.packaged or manifest.missing(None, fmt), fmt
+
+
+@pytest.mark.parametrize(
+    ("name", "k", "tails"),
+    [("h36m", 50, (5, 10)), ("3dpw", 10, (5, 10)), ("up3d", 50, (10, 20)), ("mpi_inf_3dhp", 10, (5, 10))],
+)
+def test_prototypes_and_tails_are_those_of_pm_net(name: str, k: int, tails: tuple[int, ...]) -> None:
+    manifest = load_manifest(name)
+    assert manifest.default_k == k
+    assert manifest.tail_percents == tails
+
+
+def test_counts_of_the_papers() -> None:
+    assert load_manifest("h36m").splits["train"].count == 312_188
+    assert load_manifest("h36m").splits["test"].count == 26_859
+    assert load_manifest("3dpw").splits["test"].count == 35_515
+    assert load_manifest("up3d").splits["test"].count == 1_389
+    assert load_manifest("embedded").splits["val"].count == 2_000
+
+
+def test_an_unknown_dataset_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="unknown dataset 'h36'; known: h36m"):
+        load_manifest("h36")
+
+
+def test_missing_places(tmp_path: Path) -> None:
+    manifest = load_manifest("h36m")
+    assert [entry.path for entry in manifest.missing(tmp_path, "spin_npz")] == [
+        "h36m_valid_protocol1.npz",
+        "h36m_valid_protocol2.npz",
+    ]
+    (tmp_path / "h36m_valid_protocol1.npz").touch()
+    assert [entry.path for entry in manifest.missing(tmp_path)] == ["h36m_valid_protocol2.npz"]
+    (tmp_path / "h36m_valid_protocol2.npz").touch()
+    assert manifest.missing(tmp_path) == ()
+    assert len(manifest.missing(tmp_path, "raw")) == 4
+    assert len(manifest.missing(None, "raw")) == 4
+
+
+def test_globs_of_a_layout(tmp_path: Path) -> None:
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
+    assert load_manifest("bvh").missing(tmp_path)
+    (tmp_path / "sub" / "deep" / "x.bvh").touch()
+    assert load_manifest("bvh").missing(tmp_path) == ()
+
+
+def test_message_without_a_root_says_layout_and_origin() -> None:
+    message = load_manifest("h36m").missing_message()
+    for part in (
+        "Human3.6M is not on this machine.",
+        "Expected layout",
+        "S*/MyPoseFeatures/D3_Positions_mono/*.cdf",
+        "h36m_valid_protocol2.npz",
+        "How to get it:",
+        "1. Apply for an account",
+        "http://vision.imar.ro/human3.6m",
+        "Licence:",
+    ):
+        assert part in message
+    assert "Missing:" not in message
+
+
+def test_message_with_a_root_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "h36m_valid_protocol1.npz").touch()
+    message = load_manifest("h36m").missing_message(tmp_path, "spin_npz")
+    missing = message.split("Missing:")[1].split("Expected layout")[0]
+    assert str(tmp_path) in message
+    assert "h36m_valid_protocol2.npz" in missing
+    assert "h36m_valid_protocol1.npz" not in missing
+
+
+BREAKAGES = {
+    "not TOML": (lambda t: t.replace("name = ", "name ", 1), "h36m.toml: is not valid TOML"),
+    "missing field": (lambda t: t.replace("default_k = 50\n", ""), "default_k: Field required"),
+    "unknown field": (lambda t: "colour = 1\n" + t, "colour: Extra inputs are not permitted"),
+    "bad K": (lambda t: t.replace("default_k = 50", "default_k = 0"), "default_k: Input should be greater than 0"),
+    "bad tail": (lambda t: t.replace("[5.0, 10.0]", "[5.0, 110.0]"), "not all between 0 and 100"),
+    "leaves the root": (lambda t: t.replace('"images/*.jpg"', '"../x"'), "'../x' leaves the dataset's root"),
+    "absolute": (lambda t: t.replace('"images/*.jpg"', '"/x"'), "'/x' leaves the dataset's root"),
+    "layout format": (lambda t: t.replace('format = "raw"', 'format = "rar"', 1), "names format 'rar'"),
+    "protocol split": (lambda t: t.replace('split = "test"', 'split = "tset"', 1), "names split 'tset'"),
+    "other name": (lambda t: t.replace('name = "h36m"', 'name = "h37m"', 1), "name is 'h37m', expected 'h36m'"),
+    "no layout": (lambda t: t.split("[[layout]]")[0] + "[splits.test]\n", "layout is empty"),
+    "empty": (lambda t: "", "name: Field required"),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_damaged_manifests_are_refused(breakage: str) -> None:
+    change, expected = BREAKAGES[breakage]
+    with pytest.raises(InputError, match=r"^h36m\.toml: ") as caught:
+        parse_manifest(change(text_of("h36m")), "h36m.toml", "h36m")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_cannot_be_changed() -> None:
+    manifest = load_manifest("h36m")
+    with pytest.raises(ValueError, match="frozen"):
+        manifest.default_k = 3  # type: ignore[misc]
+    assert isinstance(manifest, Manifest)
