@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-from hmrtk.toolkit.maps.raster import rasterize, weights_at
+from hmrtk.toolkit.maps.kernels import weights_at
+from hmrtk.toolkit.maps.raster import rasterize
 from hmrtk.toolkit.synthesis.sheet import contact_sheet
 from hmrtk.toolkit.synthesis.surface import vertex_normals, vertex_openness
 

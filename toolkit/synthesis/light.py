@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.maps.raster import faces_of_body
+from hmrtk.toolkit.maps.kernels import faces_of_body
 from hmrtk.toolkit.synthesis.panorama import Panorama, sh_basis
 
 _MAP_PX = 176

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.maps.raster import faces_of_body, weights_at
+from hmrtk.toolkit.maps.kernels import faces_of_body, weights_at
 from hmrtk.toolkit.synthesis.light import Light, lit_share
 from hmrtk.toolkit.synthesis.look import BOTTOM, HAIR, INNER, SKIN, TOP, Look
 from hmrtk.toolkit.synthesis.material import surface
