@@ -168,6 +168,7 @@ def test_hand_written_attacks(tmp_path: Path) -> None:
         b"c__builtin__\nset\n(S'__class__'\nS'x'\ndb.",
         b"\x80\x02\x82\x01.",  # an extension code
         b"\x80\x04Pid\n.",  # a persistent id
+        b"\x80\x04\x8c\x02a\n\x8c\x02b\n\x93.",  # names with line breaks
     ]
     for attack in attacks:
         path.write_bytes(attack)

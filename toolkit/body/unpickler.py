@@ -66,7 +66,9 @@ class _RecordingUnpickler(pickle.Unpickler):
         if origin == "collections.OrderedDict":
             return OrderedDict
         if not _RECORDED.fullmatch(origin):
-            raise InputError(self._place, f"holds a {origin}, which hmrtk does not load", "expected an SMPL body")
+            raise InputError(
+                self._place, f"holds a {_shown(origin)}, which hmrtk does not load", "expected an SMPL body"
+            )
         return _recorded_class(origin)
 
 
@@ -110,6 +112,11 @@ class _UnsupportedError(Exception):
     pass
 
 
+def _shown(name: str) -> str:
+    """A name from an untrusted file, fit for one line."""
+    return repr(name[:80])[1:-1]
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -134,7 +141,7 @@ def _evaluate(value: Any, depth: int) -> Any:
         return _sparse(name[:3], state, depth)
     if origin.startswith("chumpy.") and name in _CHUMPY:
         return _CHUMPY[name](state, depth + 1)
-    raise _UnsupportedError(origin)
+    raise _UnsupportedError(_shown(origin))
 
 
 def _reconstructed(value: Recorded) -> Recorded:
@@ -157,7 +164,7 @@ def _number_type(dtype: Any) -> np.dtype[Any]:
     text = dtype.args[0] if isinstance(dtype, Recorded) and dtype.origin == "numpy.dtype" else dtype
     match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
     if not match:
-        raise _UnsupportedError(f"array of {text!r}")
+        raise _UnsupportedError(f"array of {str(text)[:80]!r}")
     order = dtype.state[1] if dtype.state else "="
     return np.dtype(f"{order if order in '<>' else '='}{match[1]}{match[2]}")
 
