@@ -39,7 +39,7 @@ def draw_occluder(
     centre = points_px[rng.integers(len(points_px)), :2]
     half = {
         "pole": (rng.uniform(0.03, 0.09), 10.0),
-        "box": (rng.uniform(0.12, 0.3), rng.uniform(0.1, 0.24)),
+        "box": (rng.uniform(0.1, 0.26), rng.uniform(0.08, 0.2)),
         "foliage": (rng.uniform(0.12, 0.25), rng.uniform(0.12, 0.25)),
         "rail": (10.0, rng.uniform(0.025, 0.07)),
     }[kind]
@@ -58,6 +58,7 @@ def draw_occluder(
         "panorama": names[int(rng.integers(len(names)))],
         "yaw": round(float(rng.uniform(0, 2 * np.pi)), 4),
         "elevation": round(float(rng.uniform(-0.7, 0.2)), 4),
+        "texture_focal": round(float(rng.uniform(1.0, 3.0)), 3),
         "shade": round(float(rng.uniform(0.45, 1.0)), 4),
         "seed": int(rng.integers(1 << 16)),
     }

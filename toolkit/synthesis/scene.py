@@ -41,6 +41,9 @@ from hmrtk.toolkit.synthesis.photograph import draw_camera, photographed
 from hmrtk.toolkit.synthesis.restpose import rest_marks, rest_vertices
 from hmrtk.toolkit.synthesis.surface import vertex_normals, vertex_openness
 
+_OCCLUDER_DRAWS = 6
+_HIDDEN_SHARE = (0.02, 0.65)
+"""Least and largest share of the person's visible area that an occluder may hide."""
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -154,8 +157,7 @@ def synthesise(
 
     occluder = None
     if rng.random() < config.occluder_probability:
-        occluder = draw_occluder(rng, points, config.panoramas or panorama_names())
-        _occlude(picture, coverage, occluder, shape)
+        occluder = _occlude(rng, picture, coverage, points, config)
     camera = draw_camera(rng, config.blur_probability, config.noise)
     appearance = {"place": place, "ground": has_ground, "look": look, "occluder": occluder, "camera": camera}
     return Scene(photographed(picture, camera), (coverage * 255 + 0.5).astype(np.uint8), appearance)
@@ -261,12 +263,26 @@ def _lay_over(picture, coverage, person, window):  # type: ignore[no-untyped-def
 
 
 def _occlude(
-    picture: NDArray[np.float32], coverage: NDArray[np.float32], choice: dict[str, Any], shape: tuple[int, int]
-) -> None:
-    mask = occluder_coverage(choice, shape)
+    rng: np.random.Generator,
+    picture: NDArray[np.float32],
+    coverage: NDArray[np.float32],
+    points: NDArray[np.float64],
+    config: SceneConfig,
+) -> dict[str, Any] | None:
+    """Put something in front of the person, in place; None when no draw hid a part and left enough."""
+    for _ in range(_OCCLUDER_DRAWS):
+        choice = draw_occluder(rng, points, config.panoramas or panorama_names())
+        mask = occluder_coverage(choice, coverage.shape)
+        hidden = float((coverage * mask[..., 0]).sum() / max(1e-6, coverage.sum()))
+        if _HIDDEN_SHARE[0] <= hidden <= _HIDDEN_SHARE[1]:
+            break
+    else:
+        return None
     turn = camera_to_panorama(choice["yaw"], choice["elevation"])
-    texture = perspective_crop(load_panorama(choice["panorama"]), turn, 0.7 * max(shape), shape, 0.0)
+    focal = choice["texture_focal"] * max(coverage.shape)
+    texture = perspective_crop(load_panorama(choice["panorama"]), turn, focal, coverage.shape, 0.0)
     alpha = mask[..., :1]
     picture *= 1 - alpha
     picture += texture * (mask[..., 1:] * alpha * np.float32(choice["shade"]))
     coverage *= 1 - mask[..., 0]
+    return {**choice, "hidden": round(hidden, 4)}
