@@ -123,7 +123,8 @@ def bootstrap_mean(
         total, size = values, np.ones_like(values)
     else:
         _, index = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-        total, size = np.bincount(index, values), np.bincount(index, np.ones(len(index)))
+        total = np.bincount(index, values).astype(np.float64)
+        size = np.bincount(index).astype(np.float64)
     rng = np.random.default_rng(seed)
     draws = np.empty(resamples)
     for i in range(resamples):
