@@ -14,7 +14,7 @@ from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas, onepiece_atlas, reference_atlas
-from hmrtk.toolkit.maps.location import UVSpace, bilinear_taps
+from hmrtk.toolkit.maps.location import PRIOR, UVSpace, bilinear_taps
 
 Draw = Callable[[int, int], BodyParameters]
 
@@ -90,11 +90,37 @@ def test_vertices_read_back(posed: Body, size: int, mean_mm: float, max_mm: floa
     assert np.median(error) < mean_mm / 1.5
 
 
-def test_reading_back_is_exact_for_a_flat_map(posed: Body) -> None:
-    """A map that is linear in U and V is read back exactly away from the border, and constants everywhere."""
+def test_constant_maps_are_read_back_without_their_empty_texels() -> None:
     space = UVSpace(onepiece_atlas(), 64)
     constant = np.where(space.mask, 3.0, 99.0)[None, None].repeat(3, axis=1)
     np.testing.assert_allclose(space.vertices(constant), 3.0, rtol=1e-5)
+    np.testing.assert_allclose(space.fitted_vertices(constant), 3.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "share"), [(56, 0.9), (128, 0.6), (256, 0.35)])
+def test_least_squares_halves_the_error(posed: Body, size: int, share: float) -> None:
+    space = UVSpace(onepiece_atlas(), size)
+    maps = space.location(posed.vertices, posed.joints[:, 0])
+    target = posed.vertices - posed.joints[:, :1]
+    read, fitted = (np.linalg.norm(v - target, axis=-1) for v in (space.vertices(maps), space.fitted_vertices(maps)))
+    assert fitted.mean() < share * read.mean()
+    assert fitted.max() <= read.max() + 1e-3
+    again = space.location(space.fitted_vertices(maps), np.zeros((3, 3)))
+    assert (
+        np.abs(again - maps).mean() < np.abs(space.location(space.vertices(maps), np.zeros((3, 3))) - maps).mean() / 10
+    )
+
+
+def test_least_squares_against_a_dense_solver() -> None:
+    space = UVSpace(square_atlas(), 5)
+    maps = np.random.default_rng(2).normal(size=(1, 3, 5, 5)).astype(np.float32)
+    design = np.zeros((25, 4))
+    for i, (row, column) in enumerate(np.ndindex(5, 5)):
+        np.add.at(design[i], space.vertices_of_texel[row, column], space.weights[row, column])
+    stacked = np.vstack([design, np.sqrt(PRIOR) * np.eye(4)])
+    target = np.vstack([maps[0].reshape(3, 25).T, np.sqrt(PRIOR) * space.vertices(maps)[0]])
+    expected = np.linalg.lstsq(stacked, target, rcond=None)[0]
+    np.testing.assert_allclose(space.fitted_vertices(maps)[0], expected, atol=1e-5)
 
 
 def test_bilinear_taps_against_scipy() -> None:

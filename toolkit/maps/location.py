@@ -10,6 +10,7 @@ centres instead; on the packaged atlas that reads back a tenth worse, and at 56 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,9 @@ from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.kernels import BACKGROUND
 from hmrtk.toolkit.maps.raster import barycentric, rasterize
 from hmrtk.toolkit.maps.slices import over_slices
+
+PRIOR = 0.01
+"""Weight of the bilinear reading beside the texels in ``fitted_vertices``; a texel's own weights sum to 1."""
 
 
 class UVSpace:
@@ -141,11 +145,41 @@ class UVSpace:
         Raises:
             InputError: another shape.
         """
+        read = self.read_matrix @ self._columns(maps)  # (V, N·3)
+        return np.ascontiguousarray(read.T.reshape(len(maps), 3, -1).transpose(0, 2, 1))
+
+    def fitted_vertices(self, maps: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """The vertices whose location maps come nearest to ``maps``, by least squares.
+
+        Halves the error of ``vertices`` on exact maps (at 128 px, 3.1 to 1.7 mm on average, the median to 0.1 mm) for a
+        few milliseconds per body. Vertices that no texel depends on stay where ``vertices`` puts them; the fit leans
+        towards that everywhere, with weight ``PRIOR``. On noisy maps it passes on more of the noise.
+
+        Args, Returns, Raises: as ``vertices``.
+        """
+        solve, texels = self._fit
+        columns = self._columns(maps)
+        prior = self.read_matrix @ columns  # (V, N·3)
+        inside = columns[self.mask.ravel()].astype(np.float64)
+        fitted = solve(texels.T @ inside + PRIOR * prior)
+        return np.ascontiguousarray(fitted.T.reshape(len(maps), 3, -1).transpose(0, 2, 1), np.float32)
+
+    @cached_property
+    def _fit(self) -> tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], Any]:
+        """The solver of the normal equations, and the (T, V) CSR matrix from vertices to texels."""
+        from scipy.sparse import csr_array, eye_array
+        from scipy.sparse.linalg import splu
+
+        weights, vertices = self.weights[self.mask].astype(np.float64), self.vertices_of_texel[self.mask]
+        rows, count = np.repeat(np.arange(len(weights)), 3), self.read_matrix.shape[0]
+        texels = csr_array((weights.ravel(), (rows, vertices.ravel())), shape=(len(weights), count))
+        return splu((texels.T @ texels + PRIOR * eye_array(count)).tocsc()).solve, texels
+
+    def _columns(self, maps: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """(S·S, N·3), one column per body and axis."""
         if maps.ndim != 4 or maps.shape[1:] != (3, self.size, self.size):
             raise InputError("location map", f"expected (N, 3, {self.size}, {self.size}), got {maps.shape}")
-        columns = np.ascontiguousarray(maps, np.float32).reshape(-1, self.size * self.size).T  # (S·S, N·3)
-        read = self.read_matrix @ columns  # (V, N·3)
-        return np.ascontiguousarray(read.T.reshape(len(maps), 3, -1).transpose(0, 2, 1))
+        return np.ascontiguousarray(maps, np.float32).reshape(-1, self.size * self.size).T
 
 
 def bilinear_taps(uv: NDArray[np.float64], filled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
