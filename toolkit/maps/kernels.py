@@ -31,7 +31,8 @@ def faces_of_body(points, faces, face_id, nearest):  # type: ignore[no-untyped-d
     face_id[:] = BACKGROUND
     nearest[:] = 0.0
     for f in range(faces.shape[0]):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        # Unsigned: numba then leaves out its test for negative indices, which costs a tenth of the time.
+        a, b, c = np.uint32(faces[f, 0]), np.uint32(faces[f, 1]), np.uint32(faces[f, 2])
         za, zb, zc = points[a, 2], points[b, 2], points[c, 2]
         if not (za > 0.0 and zb > 0.0 and zc > 0.0):
             continue

@@ -73,13 +73,16 @@ class UVSpace:
         self.weights, self.vertices_of_texel = self.weights[rows, cols], self.vertices_of_texel[rows, cols]
 
     @cached_property
-    def _tables(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-        """Filled texels (T,), their vertices (T, 3) and weights (T, 3), and the empty texels."""
+    def _tables(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint32]]:
+        """Filled texels (T,), their vertices (T, 3) and weights (T, 3), and the empty texels.
+
+        Indices are unsigned: numba then leaves out its test for negative ones, which costs a fifth of the time.
+        """
         flat = self.filled.ravel()
-        inside = np.flatnonzero(flat).astype(np.int32)
-        vertices = np.ascontiguousarray(self.vertices_of_texel.reshape(-1, 3)[inside])
+        inside = np.flatnonzero(flat).astype(np.uint32)
+        vertices = self.vertices_of_texel.reshape(-1, 3)[inside].astype(np.uint32)
         weights = np.ascontiguousarray(self.weights.reshape(-1, 3)[inside])
-        return inside, vertices, weights, np.flatnonzero(~flat).astype(np.int32)
+        return inside, vertices, weights, np.flatnonzero(~flat).astype(np.uint32)
 
     def location(
         self,
