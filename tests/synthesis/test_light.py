@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.synthesis.backdrop import camera_to_panorama
 from hmrtk.toolkit.synthesis.light import ambient_at, lit_share, scene_light
-from hmrtk.toolkit.synthesis.panorama import load_panorama
+from hmrtk.toolkit.synthesis.panorama import load_panorama, sh_basis
+from hmrtk.toolkit.synthesis.surface import sphere_directions
+
+
+def test_ambient_is_the_basis_times_the_irradiance() -> None:
+    normals = sphere_directions(50)
+    turn, place = camera_to_panorama(0.7, -0.2), load_panorama("bpy_courtyard")
+    expected = sh_basis(normals @ turn.T) @ place.irradiance
+    lit = expected > 0.06 * expected.mean()
+    assert np.abs(ambient_at(normals, place, turn) - expected)[lit].max() < 1e-5
 
 
 def test_what_faces_the_sky_gets_more_light_than_what_faces_the_floor() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
@@ -37,6 +39,18 @@ def test_same_seed_gives_the_same_bytes_in_any_thread(standing: np.ndarray, body
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda seed: _scene(standing, body, seed).image, range(6)))
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_the_pools_of_other_libraries_do_not_change_a_byte(standing: np.ndarray, body: BodyModel) -> None:
+    many = [_scene(standing, body, seed).image for seed in range(4)]
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        with threadpool_limits(1):
+            single = [_scene(standing, body, seed).image for seed in range(4)]
+    finally:
+        cv2.setNumThreads(threads)
+    assert all(np.array_equal(a, b) for a, b in zip(many, single, strict=True))
 
 
 def test_other_seeds_give_other_pictures_and_looks(standing: np.ndarray, body: BodyModel) -> None:

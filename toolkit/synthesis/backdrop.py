@@ -108,7 +108,8 @@ def darken_ground(
         Whether there is a ground: not when the camera is less than 15 cm above it.
     """
     down, forward = _level_axes(pitch)
-    level = np.stack([vertices[:, 0], vertices @ down, vertices @ forward], axis=1).astype(np.float32)
+    across, below, ahead = vertices.T
+    level = np.stack([across, below * down[1] + ahead * down[2], below * forward[1] + ahead * forward[2]], axis=1)
     height = float(level[:, 1].max())
     if height < _LOWEST_CAMERA_M:
         return False

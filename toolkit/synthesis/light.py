@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.maps.kernels import faces_of_body
-from hmrtk.toolkit.synthesis.panorama import Panorama, sh_basis
+from hmrtk.toolkit.synthesis.panorama import Panorama
 
 _MAP_PX = 176
 _DISTANCE_RADII = 8.0
@@ -40,10 +40,29 @@ class Light(NamedTuple):
 def ambient_at(
     normals: NDArray[np.float32], panorama: Panorama, to_panorama: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """(..., 3) irradiance / π on surfaces facing ``normals`` (..., 3), camera frame; never below 5 % of the mean."""
-    irradiance = sh_basis(normals @ to_panorama.T) @ panorama.irradiance
-    floor = 0.05 * 0.282095 * panorama.irradiance[0]
-    return np.maximum(irradiance, floor).astype(np.float32)
+    """(V, 3) irradiance / π on surfaces facing ``normals`` (V, 3), camera frame; never below 5 % of the mean."""
+    return _ambient(normals, to_panorama, panorama.irradiance)
+
+
+@njit(cache=True, nogil=True)
+def _ambient(normals, rotation, irradiance):  # type: ignore[no-untyped-def]
+    # compiled rather than matrix products: BLAS may sum in another order with another number of threads
+    ambient = np.empty((normals.shape[0], 3), np.float32)
+    basis = np.empty(9)
+    for v in range(normals.shape[0]):
+        nx, ny, nz = normals[v, 0], normals[v, 1], normals[v, 2]
+        x = rotation[0, 0] * nx + rotation[0, 1] * ny + rotation[0, 2] * nz
+        y = rotation[1, 0] * nx + rotation[1, 1] * ny + rotation[1, 2] * nz
+        z = rotation[2, 0] * nx + rotation[2, 1] * ny + rotation[2, 2] * nz
+        basis[0], basis[1], basis[2], basis[3] = 0.282095, 0.488603 * y, 0.488603 * z, 0.488603 * x
+        basis[4], basis[5], basis[7] = 1.092548 * x * y, 1.092548 * y * z, 1.092548 * x * z
+        basis[6], basis[8] = 0.315392 * (3.0 * z * z - 1.0), 0.546274 * (x * x - y * y)
+        for c in range(3):
+            total = 0.0
+            for k in range(9):
+                total += basis[k] * irradiance[k, c]
+            ambient[v, c] = max(total, 0.05 * basis[0] * irradiance[0, c])
+    return ambient
 
 
 def scene_light(
@@ -72,8 +91,9 @@ def scene_light(
     radius = float(np.sqrt((relative**2).sum(axis=1).max())) * 1.02 + 1e-3
     scale, distance = _MAP_PX / (2 * radius), _DISTANCE_RADII * radius
     seen = np.empty_like(relative)
-    seen[:, :2] = (relative @ axes.T) * scale + _MAP_PX / 2
-    seen[:, 2] = distance - relative @ direction
+    for column in range(2):
+        seen[:, column] = (relative * axes[column]).sum(axis=1) * scale + _MAP_PX / 2
+    seen[:, 2] = distance - (relative * direction).sum(axis=1)
     face_id = np.empty((_MAP_PX, _MAP_PX), np.int32)
     nearest = np.empty((_MAP_PX, _MAP_PX))
     faces_of_body(seen, faces, face_id, nearest)

@@ -38,6 +38,7 @@ FLOOR_DEGREES = {
 }
 """Degrees below the horizon where floor begins all round, read off the pictures; ``OPEN_FLOOR_DEGREES`` elsewhere."""
 OPEN_FLOOR_DEGREES = 9.0
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _COSINE_LOBE = (np.pi, 2 * np.pi / 3, 2 * np.pi / 3, 2 * np.pi / 3, *(np.pi / 4,) * 5)
 """Ramamoorthi & Hanrahan 2001, Eq. 8: what convolving with the clamped cosine does to each band."""
 
@@ -154,7 +155,7 @@ def _irradiance(radiance, directions, solid_angle):  # type: ignore[no-untyped-d
     projected = np.einsum("hwk,hwc->kc", sh_basis(directions), weighted)
     irradiance = projected * np.array(_COSINE_LOBE)[:, None] / np.pi
     # half of the colour cast is taken out, as the eye and the camera's white balance do
-    grey = irradiance @ [0.2126, 0.7152, 0.0722]
+    grey = irradiance @ _LUMINANCE
     return 0.5 * irradiance + 0.5 * grey[:, None]
 
 
@@ -162,15 +163,17 @@ def _key_light(
     radiance: NDArray[np.float64], directions: NDArray[np.float64], solid_angle: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Direction, colour and prominence of the brightest region of the upper hemisphere."""
-    luminance = cv2.GaussianBlur(radiance @ [0.2126, 0.7152, 0.0722], (0, 0), 2.0, borderType=cv2.BORDER_REFLECT)
+    luminance = cv2.GaussianBlur(
+        np.einsum("hwc,c->hw", radiance, _LUMINANCE), (0, 0), 2.0, borderType=cv2.BORDER_REFLECT
+    )
     upper = luminance * (directions[..., 1] < 0.1)
     peak = np.unravel_index(int(upper.argmax()), upper.shape)
-    near = (directions @ directions[peak] > np.cos(np.radians(25))) & (upper > 0.8 * upper[peak])
+    near = (np.einsum("hwc,c->hw", directions, directions[peak]) > np.cos(np.radians(25))) & (upper > 0.8 * upper[peak])
     weight = np.where(near, upper, 0) * solid_angle
     direction = np.einsum("hw,hwc->c", weight, directions)
     direction[1] = min(direction[1], -0.25 * np.hypot(direction[0], direction[2]))
     colour = np.einsum("hw,hwc->c", weight, radiance)
-    colour /= max(colour @ [0.2126, 0.7152, 0.0722], 1e-9)
+    colour /= max(colour @ _LUMINANCE, 1e-9)
     mean = (luminance * solid_angle).sum() / (4 * np.pi)
     bright_share = (solid_angle * (luminance > 0.8 * upper[peak])).sum() / (4 * np.pi)
     strength = np.clip((upper[peak] / mean - 1) / 4, 0, 1) * np.clip(1 - bright_share / 0.3, 0, 1)
