@@ -1,0 +1,73 @@
+"""Charts: pictures decode, the page's form is self-contained and follows the theme, the numbers come along."""
+
+from __future__ import annotations
+
+import functools
+import re
+import xml.etree.ElementTree as ET
+
+import cv2
+import numpy as np
+import pytest
+
+from hmrtk.reports import figures
+
+
+@functools.cache
+def _charts() -> list[figures.Chart]:
+    rng = np.random.default_rng(0)
+    distances = {"singular": rng.gamma(3, 100, 500), "assigned": rng.gamma(3, 40, 500)}
+    x = np.arange(5.0)
+    return [
+        figures.histogram(distances, "a", "A & <b>", "c", {"T-5%": 600.0, "T-10%": 550.0}),
+        figures.cumulative(distances, "b", "B", "c"),
+        figures.ranked_bars(np.array([3.0, 2, 1]), "c", "C", "c", ("rank", "share")),
+        figures.dumbbells(
+            ["walk", "roll"], np.array([5.0, 1]), np.array([1.0, 5]), "d", "D", "c", ("all", "tail"), "%"
+        ),
+        figures.curves(
+            x, {"s": x, "t": -x}, "e", "E", "c", ("x", "y"), ["q", "s", "t"], {n: (x - 9, x + 9) for n in "st"}
+        ),
+    ]
+
+
+@pytest.mark.parametrize("chart", _charts(), ids=lambda c: c.name)
+def test_pictures_decode(chart: figures.Chart) -> None:
+    png = cv2.imdecode(np.frombuffer(chart.png, np.uint8), cv2.IMREAD_COLOR)
+    assert png is not None
+    assert png.shape[1] > 900
+    assert png.std() > 5
+    assert ET.fromstring(chart.svg_file).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("chart", _charts(), ids=lambda c: c.name)
+def test_page_form_is_self_contained_and_themed(chart: figures.Chart) -> None:
+    root = ET.fromstring(chart.svg)
+    assert "http" not in chart.svg
+    assert not re.search(r"#1a1b1c|#d7d8d9", chart.svg)
+    assert not any(colour in chart.svg for colour in figures.PALETTE)
+    assert "currentColor" in chart.svg
+    assert "var(--c" in chart.svg
+    ids = {e.get("id") for e in root.iter() if e.get("id")}
+    assert all(i.startswith(f"{chart.name}-") for i in ids if i)
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', chart.svg)) <= ids
+
+
+def test_same_input_gives_the_same_bytes() -> None:
+    first, second = _charts.__wrapped__()[0], _charts()[0]
+    assert first.svg == second.svg
+    assert first.png == second.png
+
+
+def test_numbers_come_along() -> None:
+    histogram, cumulative, *_, curves = _charts()
+    assert sum(histogram.data["counts"]["singular"]) == 500
+    rng = np.random.default_rng(0)
+    assert cumulative.data["distance_mm"]["singular"][50] == pytest.approx(np.median(rng.gamma(3, 100, 500)))
+    assert curves.data["interval"]["s"]["low"].tolist() == [-9, -8, -7, -6, -5]
+
+
+def test_a_system_keeps_its_colour() -> None:
+    _, *_, curves = _charts()
+    used = re.findall(r"var\(--c(\d)\)", curves.svg)
+    assert set(used) == {"1", "2"}
