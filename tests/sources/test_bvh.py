@@ -82,6 +82,20 @@ def test_a_t_pose_in_the_first_frame_is_the_reference_and_left_out(
     assert mocap.worst_angle(motion.pose, pose) < LIMIT_DEG
 
 
+def test_a_t_pose_in_front_of_a_usable_rest_pose_is_left_out_too(tmp_path: Path, mocap: SimpleNamespace) -> None:
+    names = names_of("CMU (MotionBuilder)")
+    pose = without(mocap.random_pose(4, 3), names)
+    leading = np.zeros((1, 24, 3))
+    leading[0, SMPL_NAMES.index("left_shoulder"), 2] = np.radians(8)  # not exact: must not become the reference
+    rig = mocap.Rig(names, mocap.spread(20))
+    motion = read_text(tmp_path, mocap.bvh_text(rig, np.concatenate([leading, pose])))
+    assert len(motion.pose) == 4
+    assert motion.sampled(30)[0].tolist() == [1, 2, 3, 4]
+    assert mocap.worst_angle(motion.pose, pose) < LIMIT_DEG
+    only = read_text(tmp_path, mocap.bvh_text(rig, leading))
+    assert len(only.pose) == 1
+
+
 def test_a_world_with_z_up_facing_minus_y(tmp_path: Path, mocap: SimpleNamespace) -> None:
     names = names_of("Mixamo")
     pose = without(mocap.random_pose(4, 4), names)
@@ -103,6 +117,19 @@ def test_prefixed_names_and_any_case(tmp_path: Path, mocap: SimpleNamespace) -> 
     names = {joint: f"mixamorig:{name.upper()}" for joint, name in names_of("Mixamo").items()}
     pose = without(mocap.random_pose(3, 6), names)
     assert mocap.worst_angle(read_text(tmp_path, mocap.bvh_text(mocap.Rig(names), pose)).pose, pose) < LIMIT_DEG
+
+
+def test_small_differences_of_dialect(tmp_path: Path, mocap: SimpleNamespace) -> None:
+    """No blank after ``Frames:``, tabs, small letters, Windows line ends, a byte order mark, no last line end."""
+    names = names_of("Mixamo")
+    pose = without(mocap.random_pose(3, 6), names)
+    text = (
+        mocap.bvh_text(mocap.Rig(names), pose).replace("Frames: ", "Frames:").replace("Frame Time: ", "Frame Time:\t")
+    )
+    text = text.replace("  ", "\t").replace("Xrotation", "xrotation").replace("Zposition", "ZPOSITION").rstrip("\n")
+    path = tmp_path / "clip.bvh"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert mocap.worst_angle(bvh.read(path).pose, pose) < LIMIT_DEG
 
 
 def test_smpl_named_skeletons_keep_their_own_rest_pose(tmp_path: Path, mocap: SimpleNamespace, body: Any) -> None:

@@ -38,7 +38,7 @@ def read_bvh(path: Path) -> SourceMotion:
             fewer or more frames than announced. Names the line.
     """
     lines = text_lines(path)
-    words = read_words(path, lines)
+    words = read_words(path, [line.replace("Frames:", "Frames: ").replace("Time:", "Time: ") for line in lines])
     words.expect("HIERARCHY")
     words.expect("ROOT")
     tree = _Hierarchy()
@@ -87,7 +87,7 @@ def _read_channels(words: Words) -> list[str]:
     count = words.number()
     channels: list[str] = []
     while count > len(channels):
-        word = words.next()
+        word = words.next().capitalize()
         if word not in CHANNELS:
             raise InputError(words.here, f"found {word!r}, expected {count:g} channels of {', '.join(CHANNELS)}")
         channels.append(word)

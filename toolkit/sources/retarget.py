@@ -56,25 +56,34 @@ class SourceMotion:
 
 @dataclass(frozen=True)
 class Motion:
-    """SMPL poses over time: ``pose`` (T, 24, 3) float64 axis-angle in a y-up world, ``fps``, and the file."""
+    """SMPL poses over time.
+
+    Attributes:
+        pose: (T, 24, 3) axis-angle in a y-up world, radians.
+        fps: frames per second.
+        place: the file.
+        start: number of the first pose's frame in the file.
+    """
 
     pose: Floats
     fps: float
     place: str
+    start: int = 0
 
     def sampled(self, fps: float) -> tuple[NDArray[np.int64], Floats]:
-        """Frame numbers and poses at about ``fps`` frames per second: for each tick the nearest frame, none twice."""
+        """The file's frame numbers and poses at about ``fps`` frames per second: for each tick the nearest frame, none twice."""
         step = max(1.0, self.fps / fps)
         frames = np.floor(np.arange(0, len(self.pose), step) + 0.5).astype(np.int64)
         frames = frames[frames < len(self.pose)]
-        return frames, self.pose[frames]
+        return frames + self.start, self.pose[frames]
 
 
 def retarget(source: SourceMotion) -> Motion:
     """SMPL poses of a source recording.
 
     The T-pose is the source's rest pose, corrected bone by bone where it is an A-pose or has its legs spread; or the
-    first frame, where the naming scheme or a rest pose without human form asks for it (that frame is then left out).
+    first frame, where the naming scheme or a rest pose without human form asks for it. A first frame in T-pose is left
+    out of the result: it is there for calibration.
 
     Raises:
         InputError: unknown skeleton, or neither the rest pose nor the first frame is near a T-pose.
@@ -83,17 +92,18 @@ def retarget(source: SourceMotion) -> Motion:
     first = forward_positions(source, 0)
     rest_error = _tpose_error(index, source.rest, REST_LEG_DEG, REST_ARM_DEG)
     first_error = _tpose_error(index, first, TPOSE_DEG, TPOSE_DEG)
-    use_first = not first_error and (scheme.first_frame or bool(rest_error)) and len(source.world) > 1
+    calibrated = not first_error and len(source.world) > 1
+    use_first = calibrated and (scheme.first_frame or bool(rest_error))
     if rest_error and not use_first:
         problem = f"no T-pose to refer to: in the rest pose {rest_error}, in the first frame {first_error or 'only'}"
         raise InputError(source.place, problem, "put a T-pose into the first frame")
     axes = reference_axes(index, first if use_first else source.rest)
-    frames = source.world[1:] if use_first else source.world
+    frames = source.world[1:] if calibrated else source.world
     rotations = {}
     for joint, i in index.items():
         offset = source.world[0, i].T if use_first else _rest_offset(scheme, joint, index, source, axes)
         rotations[joint] = axes @ frames[:, i] @ offset @ axes.T
-    return Motion(poses_of(fill_between(rotations)), source.fps, source.place)
+    return Motion(poses_of(fill_between(rotations)), source.fps, source.place, int(calibrated))
 
 
 def forward_positions(source: SourceMotion, frame: int) -> Floats:

@@ -26,7 +26,7 @@ class SkeletonNames:
     Attributes:
         name: what we call it.
         joints: SMPL joint → source joint names, any of which may occur. A bone is named by its upper joint.
-        first_frame: the recording starts with a T-pose, which is then the reference.
+        first_frame: where the recording starts with a T-pose, that is the reference and not the rest pose.
         is_smpl: the rest pose is SMPL's own, to be taken as it is.
     """
 
@@ -49,16 +49,18 @@ _BIPED = {
     "hip": "{}UpLeg", "knee": "{}Leg", "ankle": "{}Foot", "foot": "{}ToeBase|{}Toe", "collar": "{}Shoulder",
     "shoulder": "{}Arm", "elbow": "{}ForeArm", "wrist": "{}Hand",
 }  # fmt: skip
+_CMU = _BIPED | {"wrist": "{}FingerBase|{}Hand"}
+"""The CMU recordings' own hand bone, not the wrist before it."""
 _SMPL_SIDED = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist", "hand")
 _SMPL_MIDDLE = {name: name for name in SMPL_NAMES if "_" not in name}
 
 SKELETONS = (
-    SkeletonNames(
+    SkeletonNames(  # the T-pose in front of each recording lifts the arms by 8° and nods: the rest pose is better
         "CMU (MotionBuilder)",
         _sided(
-            {"pelvis": "Hips", "spine1": "LowerBack", "spine2": "Spine", "spine3": "Spine1", "neck": "Neck|Neck1",
+            {"pelvis": "Hips", "spine1": "LowerBack", "spine2": "Spine", "spine3": "Spine1", "neck": "Neck1|Neck",
              "head": "Head"},
-            _BIPED, "Left", "Right",
+            _CMU, "Left", "Right",
         ),
     ),
     SkeletonNames(
