@@ -98,6 +98,15 @@ def test_message_with_a_root_names_what_is_missing(tmp_path: Path) -> None:
     assert "h36m_valid_protocol1.npz" not in missing
 
 
+@pytest.mark.parametrize("name", manifest_names())
+def test_the_page_of_a_dataset_says_everything(name: str) -> None:
+    manifest, page = load_manifest(name), "\n".join(load_manifest(name).page())
+    for part in (manifest.title, manifest.licence, manifest.citation, f"K = {manifest.default_k}", *manifest.obtain):
+        assert part in page
+    for part in (*manifest.splits, *(p.name for p in manifest.protocols), *(e.path for e in manifest.layout)):
+        assert part in page
+
+
 BREAKAGES = {
     "not TOML": (lambda t: t.replace("name = ", "name ", 1), "h36m.toml: is not valid TOML"),
     "missing field": (lambda t: t.replace("default_k = 50\n", ""), "default_k: Field required"),

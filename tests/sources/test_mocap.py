@@ -91,6 +91,8 @@ def test_one_file_and_the_other_formats(tmp_path: Path, mocap: SimpleNamespace, 
 def test_nothing_to_read(tmp_path: Path, body: Any) -> None:
     with pytest.raises(InputError, match=r"has no \.amc file \(pass --root"):
         open_source("amc").ingest(tmp_path, body)
+    with pytest.raises(InputError, match=r"dataset bvh: the folder of its files is not given \(pass --root DIR\)"):
+        open_source("bvh").ingest(None, body)
     with pytest.raises(InputError, match="no such file or directory"):
         open_source("bvh").ingest(tmp_path / "nowhere", body)
 

@@ -137,15 +137,40 @@ class Manifest(_Strict):
         lines = [f"{self.title} {where}."]
         if root is not None:
             lines += ["Missing:", *(f"  {entry.path}  ({entry.meaning})" for entry in gone)]
-        lines.append("Expected layout below its root:")
+        lines += [*self._layout_lines(), *self._obtain_lines()]
+        return "\n".join([*lines, f"Homepage: {self.homepage}", f"Licence: {self.licence}"])
+
+    def page(self) -> list[str]:
+        """Everything, as lines for a person."""
+        percents = ", ".join(f"{percent:g} %" for percent in self.tail_percents)
+        return [
+            f"{self.name}: {self.title}",
+            f"Homepage: {self.homepage}",
+            f"Licence: {self.licence}",
+            f"Citation: {self.citation}",
+            f"Formats: {', '.join(self.formats)}",
+            f"Annotation: joint set {self.joint_set}, regressor {self.regressor}, root {self.root}",
+            f"Gender: {self.gender_rule}",
+            f"Prototypes: K = {self.default_k}; tails: {percents}",
+            "Splits:",
+            *(f"  {name}: {split.count or 'count not known'} ({split.meaning})" for name, split in self.splits.items()),
+            *(["Protocols:"] if self.protocols else []),
+            *(f"  {p.name}: {p.split}, {p.joint_set}, root {p.root}, {p.gender}; {p.meaning}" for p in self.protocols),
+            *(self._layout_lines() if self.layout else []),
+            *self._obtain_lines(),
+        ]
+
+    def _layout_lines(self) -> list[str]:
         width = max((len(entry.path) for entry in self.layout), default=0)
+        lines = ["Expected layout below its root:"]
         for entry in self.layout:
             notes = [entry.format and f"format {entry.format}", "optional" if entry.optional else ""]
             remark = f" [{', '.join(filter(None, notes))}]" if any(notes) else ""
             lines.append(f"  {entry.path:<{width}}  {entry.meaning}{remark}")
-        lines += ["How to get it:", *(f"  {i}. {step}" for i, step in enumerate(self.obtain, 1))]
-        lines += [f"Homepage: {self.homepage}", f"Licence: {self.licence}"]
-        return "\n".join(lines)
+        return lines
+
+    def _obtain_lines(self) -> list[str]:
+        return ["How to get it:", *(f"  {i}. {step}" for i, step in enumerate(self.obtain, 1))]
 
 
 def manifest_names() -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class MocapSource:
 
     def ingest(
         self,
-        root: Path,
+        root: Path | None,
         body: BodyModel,
         *,
         seed: int = 0,
@@ -84,6 +84,8 @@ class MocapSource:
         Raises:
             InputError: no such folder, no file of this format in it, or a file that cannot be read.
         """
+        if root is None:
+            raise InputError(f"dataset {self.dataset}", "the folder of its files is not given", "pass --root DIR")
         if limit is not None and limit < 1:
             raise InputError("limit", f"expected at least 1 row, got {limit}")
         files = self._files(root)

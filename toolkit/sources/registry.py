@@ -24,14 +24,17 @@ class Source(Protocol):
 
     def ingest(
         self,
-        root: Path,
+        root: Path | None,
         body: BodyModel,
         *,
         seed: int = 0,
         limit: int | None = None,
         progress: Progress = silent,
     ) -> dict[str, RecordTable]:
-        """Raw files below ``root`` → split name → records; errors are ``InputError`` with file, row and remedy."""
+        """Raw files below ``root`` → split name → records; errors are ``InputError`` with file, row and remedy.
+
+        ``root`` is None only for what ships in the package.
+        """
 
 
 _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {

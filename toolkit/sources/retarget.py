@@ -71,7 +71,7 @@ class Motion:
     start: int = 0
 
     def sampled(self, fps: float) -> tuple[NDArray[np.int64], Floats]:
-        """The file's frame numbers and poses at about ``fps`` frames per second: for each tick the nearest frame, none twice."""
+        """Frame numbers of the file and their poses, about ``fps`` per second: the nearest to each tick, none twice."""
         step = max(1.0, self.fps / fps)
         frames = np.floor(np.arange(0, len(self.pose), step) + 0.5).astype(np.int64)
         frames = frames[frames < len(self.pose)]
