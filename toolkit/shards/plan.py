@@ -122,9 +122,8 @@ class ShardPlan:
         shards = []
         for split in dict.fromkeys(splits):
             if split in ("", ".", "..") or "/" in split or "\\" in split:
-                raise InputError(
-                    f"{records.place} row {int((splits == split).argmax())}", f"split {split!r} is no name"
-                )
+                row = f"{records.place} row {int((splits == split).argmax())}"
+                raise InputError(row, f"split {split!r} cannot name a folder")
             rows = np.flatnonzero(splits == split)
             for number, first in enumerate(range(0, len(rows), config.rows_per_shard)):
                 path = f"{split}/shard-{number:05d}.parquet"
@@ -187,12 +186,19 @@ def exclusive(root: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{root}: cannot be written: {error.strerror}") from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle, root)
         yield
-    except BlockingIOError:
-        raise OutputError(f"{root}: another process is building these shards (wait for it, or stop it)") from None
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, root: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(f"{root}: another process is building these shards (wait for it, or stop it)") from None
+    except OSError as error:
+        raise OutputError(f"{root}: cannot be locked: {error.strerror}") from None
 
 
 def clear(root: Path, planned: Sequence[str]) -> None:
