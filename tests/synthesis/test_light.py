@@ -28,7 +28,8 @@ def test_what_faces_the_sky_gets_more_light_than_what_faces_the_floor() -> None:
 def test_points_behind_the_body_are_in_its_shadow(standing: np.ndarray, body: BodyModel) -> None:
     light = scene_light(load_panorama("bpy_city"), np.eye(3), 1.0, standing, body.faces)
     chest = standing[(standing[:, 1] < 0) & (standing[:, 1] > -0.2)].mean(axis=0).astype(np.float64)
-    towards, behind = chest + 0.8 * light.direction, chest - 0.8 * light.direction
+    step = 0.8 * np.array(light.direction)
+    towards, behind = chest + step, chest - step
     assert lit_share(*towards, light) == 1
     assert lit_share(*behind, light) == 0
     assert lit_share(behind[0] + 5.0, behind[1], behind[2], light) == 1
@@ -39,10 +40,11 @@ def test_shadow_agrees_with_ray_casting(standing: np.ndarray, body: BodyModel) -
     light = scene_light(load_panorama("pm_park"), np.eye(3), 1.0, standing, body.faces)
     rng = np.random.default_rng(0)
     centre = standing.mean(axis=0).astype(np.float64)
-    points = centre - 1.5 * light.direction + rng.uniform(-0.6, 0.6, (150, 2)) @ light.axes
+    direction = np.array(light.direction)
+    points = centre - 1.5 * direction + rng.uniform(-0.6, 0.6, (150, 2)) @ np.array([light.right, light.down])
     shares = np.array([lit_share(*point, light) for point in points])
     corners = standing[body.faces].astype(np.float64)
-    blocked = np.array([_hits(point, light.direction, corners) for point in points])
+    blocked = np.array([_hits(point, direction, corners) for point in points])
     decided = (shares == 0) | (shares == 1)
     assert decided.mean() > 0.75
     assert (blocked == (shares < 0.5))[decided].mean() > 0.98

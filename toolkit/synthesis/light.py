@@ -21,18 +21,23 @@ _DISTANCE_RADII = 8.0
 _BIAS_M = 0.014
 
 
+Triple = tuple[float, float, float]
+
+
 class Light(NamedTuple):
     """Radiances are relative to the panorama's; directions in the camera frame.
 
-    ``key``: (3,) radiance of a white surface facing the key light. ``direction``: (3,) towards it. ``nearest``:
-    (S, S) 1/depth (1/m) of the body seen from it, 0 where it sees none. ``axes``: (2, 3) right and down of that view.
+    ``key``: radiance of a white surface facing the key light. ``direction``: towards it. ``nearest``: (S, S) 1/depth
+    (1/m) of the body seen from it, 0 where it sees none. ``right``, ``down``: the axes of that view. Triples are plain
+    tuples: arrays would cost the kernels a reference count per pixel.
     """
 
-    key: NDArray[np.float64]
-    direction: NDArray[np.float64]
+    key: Triple
+    direction: Triple
     nearest: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    centre: NDArray[np.float64]
+    right: Triple
+    down: Triple
+    centre: Triple
     scale: float
     distance: float
 
@@ -98,16 +103,23 @@ def scene_light(
     nearest = np.empty((_MAP_PX, _MAP_PX))
     faces_of_body(seen, faces, face_id, nearest)
     key = key_gain * (0.35 + panorama.key_strength) * panorama.key_colour
-    return Light(key, direction, nearest, axes, centre, scale, distance)
+    return Light(
+        _triple(key), _triple(direction), nearest, _triple(axes[0]), _triple(axes[1]), _triple(centre), scale, distance
+    )
+
+
+def _triple(values: NDArray[np.floating]) -> Triple:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 @njit(cache=True, nogil=True)
 def lit_share(x, y, z, light):  # type: ignore[no-untyped-def]
     """Share (0..1) of the key light that reaches a point of the camera frame: four texels, bilinear."""
     x, y, z = x - light.centre[0], y - light.centre[1], z - light.centre[2]
-    axes, direction, size = light.axes, light.direction, light.nearest.shape[0]
-    across = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) * light.scale + size / 2 - 0.5
-    down = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) * light.scale + size / 2 - 0.5
+    right, below, direction, size = light.right, light.down, light.direction, light.nearest.shape[0]
+    across = (x * right[0] + y * right[1] + z * right[2]) * light.scale + size / 2 - 0.5
+    down = (x * below[0] + y * below[1] + z * below[2]) * light.scale + size / 2 - 0.5
     if not (0.0 <= across < size - 1.0 and 0.0 <= down < size - 1.0):
         return 1.0
     depth = light.distance - (x * direction[0] + y * direction[1] + z * direction[2]) - _BIAS_M
