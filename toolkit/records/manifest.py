@@ -153,7 +153,7 @@ class Manifest(_Strict):
             f"Gender: {self.gender_rule}",
             f"Prototypes: K = {self.default_k}; tails: {percents}",
             "Splits:",
-            *(f"  {name}: {split.count or 'count not known'} ({split.meaning})" for name, split in self.splits.items()),
+            *(f"  {name}: {split.count or 'count not known'}; {split.meaning}" for name, split in self.splits.items()),
             *(["Protocols:"] if self.protocols else []),
             *(f"  {p.name}: {p.split}, {p.joint_set}, root {p.root}, {p.gender}; {p.meaning}" for p in self.protocols),
             *(self._layout_lines() if self.layout else []),
