@@ -1,6 +1,6 @@
 """Posing speed: ``BodyModel`` against ``smplx.SMPL`` on the same body, in one process, in interleaved rounds.
 
-Run ``python benchmarks/pose.py``. Prints bodies per second (median of the rounds) and ratios, and appends them to
+Run ``python benchmarks/pose.py``. Prints bodies per second (median of quiet samples) and ratios, and appends them to
 ``results/pose.md``. Timings of one machine say little: quote the ratios.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 
 RESULTS = Path(__file__).resolve().parent / "results" / "pose.md"
 BATCHES = (1, 8, 64, 512)
+QUIET = 0.12
+"""Samples during which other processes used more processors than this are not counted, if there are enough others."""
 
 
 def random_bodies(count: int) -> BodyParameters:
@@ -49,19 +52,47 @@ def contenders(model: BodyModel, count: int) -> dict[str, Callable[[], object]]:
     return {"pose": lambda: model.pose(bodies), "stream": stream, "smplx": smplx_forward}
 
 
-def measure(model: BodyModel, count: int, rounds: int) -> dict[str, float]:
-    """Bodies per second of each contender, median over the rounds."""
+def measure(model: BodyModel, count: int, rounds: int, budget: float) -> dict[str, float]:
+    """Bodies per second of each contender: median over the samples during which other processes were quiet.
+
+    Args:
+        rounds: quiet samples wanted of each.
+        budget: seconds after which the quietest samples so far must do.
+    """
     functions = contenders(model, count)
-    repeats = max(1, 64 // count)
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(rounds + 2):
+    repeats = max(2, 512 // count)
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
+    end = time.monotonic() + budget
+    for function in functions.values():
+        function()
+    while min(sum(busy < QUIET for busy, _ in s) for s in samples.values()) < rounds and time.monotonic() < end:
         for name, function in functions.items():
-            start = time.perf_counter()
-            for _ in range(repeats):
-                function()
-            if turn >= 2:
-                seconds[name].append((time.perf_counter() - start) / repeats)
-    return {name: count / statistics.median(values) for name, values in seconds.items()}
+            samples[name].append(sample(function, repeats))
+    return {name: count / typical(values, rounds) for name, values in samples.items()}
+
+
+def sample(function: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Processors that others used meanwhile, and the seconds of one call."""
+    others, start = other_seconds(), time.perf_counter()
+    for _ in range(repeats):
+        function()
+    seconds = time.perf_counter() - start
+    return (other_seconds() - others) / seconds, seconds / repeats
+
+
+def typical(values: list[tuple[float, float]], rounds: int) -> float:
+    """Median of the quietest ``rounds`` samples."""
+    return statistics.median(seconds for _, seconds in sorted(values)[:rounds])
+
+
+def other_seconds() -> float:
+    """Processor seconds that all other processes have used so far (Linux; 0 elsewhere)."""
+    if not Path("/proc/stat").exists():
+        return 0.0
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    own = os.times()
+    total = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return total - own.user - own.system
 
 
 def largest_difference(model: BodyModel) -> float:
@@ -96,10 +127,14 @@ def report(rows: dict[int, dict[str, float]], difference: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="quiet samples of each")
+    parser.add_argument("--seconds", type=float, default=30, help="at most, per batch size")
     arguments = parser.parse_args()
     model = load_body()
-    text = report({count: measure(model, count, arguments.rounds) for count in BATCHES}, largest_difference(model))
+    text = report(
+        {count: measure(model, count, arguments.rounds, arguments.seconds) for count in BATCHES},
+        largest_difference(model),
+    )
     print(text)
     RESULTS.parent.mkdir(exist_ok=True)
     with open(RESULTS, "a", encoding="utf-8") as stream:

@@ -114,6 +114,7 @@ def pose_tiles(
     bones: NDArray[np.int32],
     bone_counts: NDArray[np.int32],
     bone_weights: NDArray[np.float32],
+    first_vertex: int,
     vertices: NDArray[np.float32],
 ) -> None:
     """Blend shapes and skinning of B bodies, tile by tile, so that a tile's basis stays in the cache for all bodies.
@@ -123,12 +124,13 @@ def pose_tiles(
         transforms: (B, 24, 12) from ``forward_kinematics``.
         template: (T, 3, TILE), basis: (T, F, 3 * TILE): planes of x, y and z per tile.
         bones: (T, K) joints that move a tile, ``bone_counts`` (T,) of them; bone_weights: (T, K, TILE).
-        vertices: out (B, V, 3) metres.
+        first_vertex: the vertex at which the first of these T tiles begins.
+        vertices: out (B, V, 3) metres; the rows of these tiles are written.
     """
     shaped = np.empty((BLOCK, 3 * TILE), np.float32)
     posed = np.empty((3, TILE), np.float32)
     for t in range(basis.shape[0]):
-        first = t * TILE
+        first = first_vertex + t * TILE
         count = min(TILE, vertices.shape[1] - first)
         for start in range(0, vertices.shape[0], BLOCK):
             _blend_block(features, start, template[t], basis[t], shaped)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,6 +22,9 @@ FEATURE_COUNT = BETA_COUNT + POSE_FEATURE_COUNT
 PADDED_FEATURES = -(-FEATURE_COUNT // 4) * 4
 DIRECT_BATCH = 8
 """Smaller batches are posed in the calling thread: handing work over costs more than it saves."""
+
+SHARED_KINEMATICS = 128
+"""The same for forward kinematics, which take a microsecond for each body."""
 
 
 class Poser:
@@ -55,38 +59,53 @@ class Poser:
 
     def joints(self, parameters: BodyParameters) -> NDArray[np.float32]:
         """(B, 24, 3) joints in metres."""
-        return self._kinematics(parameters)[2]
+        joints = np.empty((len(parameters), JOINT_COUNT, 3), np.float32)
+        self._kinematics(parameters, joints)
+        return joints
 
     def pose_into(self, parameters: BodyParameters, vertices: NDArray[np.float32], joints: NDArray[np.float32]) -> None:
         """Write the vertices (B, V, 3) and joints (B, 24, 3) of B bodies, metres."""
-        n = len(parameters)
-        if n < DIRECT_BATCH or self.threads == 1:
-            self._pose_rows(parameters, vertices, joints)
-            return
-        share = -(-n // (self.threads * BLOCK)) * BLOCK
-        rows = [slice(start, start + share) for start in range(0, n, share)]
-        pool = _pool(os.getpid(), self.threads)
-        waiting = [pool.submit(self._pose_rows, parameters[r], vertices[r], joints[r]) for r in rows[1:]]
-        self._pose_rows(parameters[rows[0]], vertices[rows[0]], joints[rows[0]])
-        for item in waiting:
-            item.result()
-
-    def _pose_rows(
-        self, parameters: BodyParameters, vertices: NDArray[np.float32], joints: NDArray[np.float32]
-    ) -> None:
-        features, transforms, joints[...] = self._kinematics(parameters)
+        features, transforms = self._kinematics(parameters, joints)
         tables = (self.template, self.basis, self.bones, self.bone_counts, self.bone_weights)
-        pose_tiles(features, transforms, *tables, vertices)
 
-    def _kinematics(self, parameters: BodyParameters) -> tuple[NDArray[np.float32], ...]:
-        """Features (B rounded up to 4, 220), transforms (B, 24, 12) and joints (B, 24, 3)."""
+        def some_tiles(tiles: slice) -> None:
+            pose_tiles(features, transforms, *(table[tiles] for table in tables), tiles.start * TILE, vertices)
+
+        def some_bodies(rows: slice) -> None:
+            pose_tiles(features[rows.start :], transforms[rows], *tables, 0, vertices[rows])
+
+        # Sharing out the tiles lets every thread keep its part of the basis in its cache; few tiles cannot be shared.
+        if len(self.basis) >= 4 * self.threads:
+            self._share(some_tiles, len(self.basis), len(parameters) >= DIRECT_BATCH)
+        else:
+            self._share(some_bodies, len(parameters), len(parameters) >= DIRECT_BATCH, BLOCK)
+
+    def _kinematics(self, parameters: BodyParameters, joints: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """Features (B rounded up to 4, 220) and transforms (B, 24, 12); fills ``joints`` (B, 24, 3)."""
         n = len(parameters)
         features = np.zeros((-(-n // BLOCK) * BLOCK, PADDED_FEATURES), np.float32)
-        transforms, joints = np.empty((n, JOINT_COUNT, 12), np.float32), np.empty((n, JOINT_COUNT, 3), np.float32)
+        transforms = np.empty((n, JOINT_COUNT, 12), np.float32)
         given = (parameters.global_orient, parameters.body_pose, parameters.betas, parameters.transl)
-        rows = (np.ascontiguousarray(a, np.float32) for a in given)
-        forward_kinematics(*rows, self.rest_joints, self.joint_dirs, self.parents, features, transforms, joints)
-        return features, transforms, joints
+        given = tuple(np.ascontiguousarray(array, np.float32) for array in given)
+
+        def some_bodies(rows: slice) -> None:
+            ours = (array[rows] for array in given)
+            results = (features[rows], transforms[rows], joints[rows])
+            forward_kinematics(*ours, self.rest_joints, self.joint_dirs, self.parents, *results)
+
+        self._share(some_bodies, n, n >= SHARED_KINEMATICS)
+        return features, transforms
+
+    def _share(self, work: Callable[[slice], None], count: int, shared: bool, multiple: int = 1) -> None:
+        """Run ``work`` on slices of ``range(count)``, one for each thread, the first in the calling thread."""
+        share = -(-count // (self.threads * multiple)) * multiple if shared else count
+        slices = [slice(start, min(start + share, count)) for start in range(0, count, max(share, 1))]
+        pool = _pool(os.getpid(), self.threads) if len(slices) > 1 else None
+        waiting = [pool.submit(work, part) for part in slices[1:]] if pool else []
+        for part in slices[:1]:
+            work(part)
+        for item in waiting:
+            item.result()
 
 
 def available_processors() -> int:
