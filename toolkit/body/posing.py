@@ -85,8 +85,8 @@ class Poser:
         n = len(parameters)
         features = np.zeros((-(-n // BLOCK) * BLOCK, PADDED_FEATURES), np.float32)
         transforms = np.empty((n, JOINT_COUNT, 12), np.float32)
-        given = (parameters.global_orient, parameters.body_pose, parameters.betas, parameters.transl)
-        given = tuple(np.ascontiguousarray(array, np.float32) for array in given)
+        fields = (parameters.global_orient, parameters.body_pose, parameters.betas, parameters.transl)
+        given = [np.ascontiguousarray(array, np.float32) for array in fields]
 
         def some_bodies(rows: slice) -> None:
             ours = (array[rows] for array in given)
