@@ -80,6 +80,10 @@ class ExactAssigner:
 
     def assign(self, centres: BodyParameters) -> Assignment:
         """The nearest of K centres for every body."""
+        with Threads():
+            return self._assign(centres)
+
+    def _assign(self, centres: BodyParameters) -> Assignment:
         posed = pose_prototypes(self.space.body, centres)  # (K, 6890, 3)
         reduced = self.space.project_vertices(posed)  # (K, d + 1)
         found, index = self.search.nearest(reduced, self.coordinates, min(2, len(centres)))

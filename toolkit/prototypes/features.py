@@ -6,13 +6,15 @@ is always left out: a prototype is a pose and a shape, not a place.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BETA_COUNT, JOINT_COUNT, BodyParameters
@@ -61,30 +63,49 @@ def pose_prototypes(body: BodyModel, parameters: BodyParameters) -> NDArray[np.f
     return vertices
 
 
-class Threads:
-    """A pool whose workers run serial kernels and serial BLAS on slices of a chunk; a context manager.
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    Results never depend on the number of workers: each row is worked on alone.
+
+class Threads:
+    """While entered: BLAS runs in one thread, and ``each_slice`` works with Python threads. Results never depend on
+    how many.
+
+    Two thread pools that take turns (BLAS or OpenMP, and another) wait actively for each other and cost more than
+    either saves; here there is one, whose workers run serial kernels, serial BLAS and serial FAISS.
     """
 
-    def __init__(self) -> None:
-        self.workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
     def __enter__(self) -> Threads:
-        self._limits = threadpool_limits(1, "blas")
-        self._pool = ThreadPoolExecutor(self.workers)
+        self._limits = _controller().limit(limits=1, user_api="blas")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
         self._limits.restore_original_limits()
 
     def each_slice(self, function: Callable[[slice], None], count: int) -> None:
         """Run ``function`` on slices that cover ``range(count)`` and wait; its errors are raised here."""
-        step = max(1, -(-count // self.workers))
+        workers = processors()
+        step = max(1, -(-count // workers))
         slices = [slice(start, min(start + step, count)) for start in range(0, count, step)]
-        if len(slices) == 1:
-            function(slices[0])
-            return
-        for task in [self._pool.submit(function, part) for part in slices]:
+        waiting = [_pool(os.getpid(), workers).submit(function, part) for part in slices]
+        for task in waiting:
             task.result()
+
+    def product(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        """a @ b for two matrices of one type, the rows of ``a`` shared among the threads."""
+        out = np.empty((len(a), b.shape[1]), a.dtype)
+        self.each_slice(lambda rows: np.matmul(a[rows], b, out=out[rows]), len(a))
+        return out
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(process: int, workers: int) -> ThreadPoolExecutor:
+    """One pool per process: a forked child must not wait for its parent's threads."""
+    return ThreadPoolExecutor(workers, thread_name_prefix=f"prototypes-{process}")
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    """Finding the loaded BLAS libraries takes longer than limiting them: do it once."""
+    return ThreadpoolController()

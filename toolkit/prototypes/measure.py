@@ -39,17 +39,24 @@ class FullSearch:
         weighted_offsets(posed, weights, self.origin, self.centres)
         self.length = np.einsum("kd,kd->k", self.centres, self.centres)
 
+    def distances(self, vertices: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(n, 6890, 3) → γ (n, K) float64 to every centre; rounding can leave it just below 0."""
+        return self._products(vertices)[0]
+
     def __call__(self, vertices: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """(n, 6890, 3) → label (n,) int32 and γ (n,) float64; ties go to the lowest index."""
-        offsets = np.empty((len(vertices), len(self.origin)))
-        weighted_offsets(vertices, self.weights, self.origin, offsets)
-        own = np.einsum("nd,nd->n", offsets, offsets)
-        gamma = own[:, None] + self.length - 2 * (offsets @ self.centres.T)
+        gamma, own = self._products(vertices)
         slack = TIE * (own + self.length.max())
         candidates = gamma <= (gamma.min(axis=1) + slack)[:, None]
         label, exact = np.zeros(len(vertices), np.int32), np.empty(len(vertices))
         nearest_among(vertices, self.posed, self.squares, candidates, label, exact)
         return label, exact
+
+    def _products(self, vertices: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        offsets = np.empty((len(vertices), len(self.origin)))
+        weighted_offsets(vertices, self.weights, self.origin, offsets)
+        own = np.einsum("nd,nd->n", offsets, offsets)
+        return own[:, None] + self.length - 2 * (offsets @ self.centres.T), own
 
 
 def measure(

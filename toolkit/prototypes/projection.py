@@ -22,11 +22,12 @@ SAMPLE = 2048
 """Bodies the basis is fitted on."""
 HELD_OUT = 256
 """Of these, bodies kept back to see how much the basis leaves out of bodies it has not seen."""
-MAX_DIMS = 256
+MAX_DIMS = (128, 256)
+"""How many directions are computed; the second only where the first leave out too much."""
 TARGET_RESIDUAL = 2e-4
 """Share of the energy that may be left out. On real motion .02 % leaves about one body in a thousand unproved."""
 OVERSAMPLING = 16
-POWER_ITERATIONS = 2
+POWER_ITERATIONS = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,33 +116,39 @@ def fit_space(
     held_out = HELD_OUT if len(sample) >= 4 * HELD_OUT else 0
     order = rng.permutation(len(sample))
     fitted, tested = sample[order[held_out:]], sample[order[:held_out] if held_out else order]
-    basis = principal_directions(fitted, min(dims or MAX_DIMS, len(sample)), rng)
-    left = _left_out(tested, basis)
+    with Threads() as threads:
+        for most in (dims,) if dims else MAX_DIMS:
+            basis = principal_directions(threads, fitted, min(most, len(fitted)), rng)
+            left = _left_out(threads, tested, basis)
+            if left[-1] <= TARGET_RESIDUAL:
+                break
     count = basis.shape[1] if dims else _fewest(left)
     return VertexSpace(body, weights, mean, np.ascontiguousarray(basis[:, :count]), float(left[count - 1]))
 
 
-def principal_directions(centred: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def principal_directions(
+    threads: Threads, centred: NDArray[np.float32], count: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """The first ``count`` principal directions of centred rows (m, D), as orthonormal columns (D, count) float64.
 
     Randomised subspace iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4). The columns are orthonormal to float64
     rounding whatever the data, which is all that exactness needs; how principal they are decides only how much they
     explain.
     """
-    rows, width = min(centred.shape[0], count + OVERSAMPLING), centred.shape[0]
-    start = rng.standard_normal((width, rows)) if rows < width else np.eye(width)
-    basis = np.linalg.qr((centred.T @ start.astype(np.float32)).astype(np.float64))[0]
-    for _ in range(POWER_ITERATIONS if rows < width else 0):
-        basis = np.linalg.qr((centred.T @ (centred @ basis.astype(np.float32))).astype(np.float64))[0]
-    inner = (centred @ basis.astype(np.float32)).astype(np.float64)
-    _, vectors = np.linalg.eigh(inner.T @ inner)
-    return basis @ vectors[:, ::-1][:, :count]
+    width = len(centred)
+    rank = min(width, count + OVERSAMPLING)
+    inner = rng.standard_normal((width, rank)).astype(np.float32) if rank < width else np.eye(width, dtype=np.float32)
+    for _ in range(1 + POWER_ITERATIONS if rank < width else 1):
+        basis = np.linalg.qr(threads.product(centred.T, inner).astype(np.float64))[0]
+        inner = threads.product(centred, basis.astype(np.float32))
+    _, vectors = np.linalg.eigh(inner.T.astype(np.float64) @ inner)
+    return threads.product(basis, vectors[:, ::-1][:, :count])
 
 
-def _left_out(rows: NDArray[np.float32], basis: NDArray[np.float64]) -> NDArray[np.float64]:
+def _left_out(threads: Threads, rows: NDArray[np.float32], basis: NDArray[np.float64]) -> NDArray[np.float64]:
     """(d,) share of the rows' energy outside the first 1, 2, … d directions; 0 when the rows are all zero."""
     total = float(np.einsum("nd,nd->", rows, rows, dtype=np.float64))
-    z = (rows @ basis.astype(np.float32)).astype(np.float64)
+    z = threads.product(rows, basis.astype(np.float32)).astype(np.float64)
     kept = np.cumsum(np.einsum("nd,nd->d", z, z))
     return np.maximum(1 - kept / total, 0) if total > 0 else np.zeros(basis.shape[1])
 

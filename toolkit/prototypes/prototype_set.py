@@ -242,10 +242,11 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError, TypeError):
         raise InputError(path, "is not a readable safetensors file", "truncated, or another format") from None
-    if metadata.get("kind") != KIND:
-        raise InputError(path, f"expected {KIND}, got {metadata.get('kind') or 'a file that hmrtk did not write'}")
-    if metadata["schema_version"] > SCHEMA_VERSION:
-        found = metadata["schema_version"]
+    known = metadata if isinstance(metadata, dict) else {}
+    if known.get("kind") != KIND:
+        raise InputError(path, f"expected {KIND}, got {known.get('kind') or 'a file that hmrtk did not write'}")
+    found = known.get("schema_version")
+    if not isinstance(found, int) or found > SCHEMA_VERSION:
         raise InputError(path, f"has schema version {found}, this hmrtk reads up to {SCHEMA_VERSION}", "upgrade hmrtk")
     return {k: v for k, v in metadata.items() if k not in ("kind", "schema_version", "fingerprint")}, arrays
 

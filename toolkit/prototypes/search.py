@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.prototypes.features import Threads
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -62,7 +63,18 @@ class CentreSearch:
         """
         self._index.reset()
         self._index.add(np.ascontiguousarray(centres, np.float32))
-        return self._index.search(np.ascontiguousarray(points, np.float32), count)
+        if self.device == "cuda":
+            return self._index.search(points, count)
+        distances = np.empty((len(points), count), np.float32)
+        indices = np.empty((len(points), count), np.int64)
+
+        def work(rows: slice) -> None:
+            faiss.omp_set_num_threads(1)  # of the calling thread only
+            distances[rows], indices[rows] = self._index.search(points[rows], count)
+
+        with Threads() as threads:  # FAISS's own threads slow down many times beside any other busy pool
+            threads.each_slice(work, len(points))
+        return distances, indices
 
 
 def faiss_kmeans(
@@ -92,11 +104,6 @@ def faiss_kmeans(
     )
     run.train(np.ascontiguousarray(points), init_centroids=np.ascontiguousarray(initial))
     return run.centroids, [float(value) / n for value in run.obj]
-
-
-def thread_count() -> int:
-    """Threads FAISS searches with."""
-    return int(faiss.omp_get_max_threads())
 
 
 def version() -> dict[str, Any]:
