@@ -73,7 +73,7 @@ def test_foreign_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="column sample_id has 1 null values"):
         read_labels(path)
     write_parquet(path, table, "hmrtk.records", 1, {})
-    with pytest.raises(InputError, match="got hmrtk[.]records"):
+    with pytest.raises(InputError, match=r"got hmrtk\.records"):
         read_labels(path)
     with pytest.raises(InputError, match="no such file"):
         read_labels(tmp_path / "none.parquet")

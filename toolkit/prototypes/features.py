@@ -83,7 +83,7 @@ class Threads:
     def __exit__(self, *_: object) -> None:
         self._limits.restore_original_limits()
 
-    def each_slice(self, function: Callable[[slice], None], count: int) -> None:
+    def each_slice(self, function: Callable[[slice], object], count: int) -> None:
         """Run ``function`` on slices that cover ``range(count)`` and wait; its errors are raised here."""
         workers = processors()
         step = max(1, -(-count // workers))

@@ -158,6 +158,7 @@ def fit_prototypes(
     labels, nearest = measure(body, parameters, chosen.bodies, singular, weights, chosen.label, compare, progress)
     objective = {"assigned": float(labels.weighted_distance.mean()), "nearest": float(nearest.mean())}
     history = chosen.history or [{"iteration": 0, "mean_distance": objective["assigned"]}]
+    notes = {"iterations": 0, "certified": 0, "rechecked": 0, **chosen.notes}
     metadata = {
         "body": body.fingerprint,
         "method": config.method,
@@ -169,10 +170,7 @@ def fit_prototypes(
         "root": root,
         "objective": objective,
         "history": history,
-        "iterations": 0,
-        "certified": 0,
-        "rechecked": 0,
-        **chosen.notes,
+        **notes,
         "provenance": provenance(
             "build-prototypes",
             {**asdict(config), "weights": dict(config.weights)},
@@ -184,8 +182,8 @@ def fit_prototypes(
     counts = np.bincount(labels.label, minlength=len(chosen.bodies))
     distance = np.bincount(labels.label, labels.distance, len(chosen.bodies)) / np.maximum(counts, 1)
     prototypes = PrototypeSet.of(chosen.bodies, metadata, counts, distance, singular)
-    numbers = (metadata[name] for name in ("certified", "rechecked", "iterations"))
-    return Fit(prototypes, labels, history, *numbers, objective)
+    certified, rechecked, iterations = (int(notes[name]) for name in ("certified", "rechecked", "iterations"))
+    return Fit(prototypes, labels, history, certified, rechecked, iterations, objective)
 
 
 def singular_prototype(parameters: BodyParameters, body: BodyModel, progress: Progress = silent) -> PrototypeSet:
@@ -222,12 +220,12 @@ def _naive_kmeans(
     """Betas weigh as much as rotations here: with unit variance the ten of them dominate the clusters."""
     points = parameter_vectors(parameters)
     rows = initial_rows(points, config.k, config.init, np.random.default_rng([config.seed, _CENTRES]))
-    centres, history = points[rows], []
+    centres, history = points[rows], list[dict[str, Any]]()
     if config.max_iter:
         centres, means = faiss_kmeans(points, centres, config.max_iter, config.seed, config.device)
         history = [{"iteration": i, "mean_distance": value} for i, value in enumerate(means)]
-    for entry in history:
-        progress("K-Means", entry["iteration"] + 1, len(history), f"mean distance {entry['mean_distance']:.5g}")
+    for i, entry in enumerate(history):
+        progress("K-Means", i + 1, len(history), f"mean distance {entry['mean_distance']:.5g}")
     bodies = vector_parameters(centres)
     label, distance = nearest_parameters(parameters, bodies)
     history.append({"iteration": len(history), "mean_distance": float(distance.mean())})

@@ -54,19 +54,21 @@ def run_lloyd(
     parameters = assigner.parameters
     quats = quaternions(parameters)
     history: list[dict[str, Any]] = []
-    centres, label, best, stopped = first, None, None, ""
+    centres, label, stopped = first, None, ""
+    kept: list[tuple[BodyParameters, Assignment, int]] = []
     while not stopped:
         assignment = assigner.assign(centres)
         history.append(_entry(assignment, label, len(history)))
         progress("K-Means", len(history) - 1, max_iter, f"mean distance {assignment.mean:.5g} m²")
-        if best is None or assignment.mean < best[1].mean:
-            best = (centres, assignment, len(history) - 1)
+        if not kept or assignment.mean < kept[0][1].mean:
+            kept = [(centres, assignment, len(history) - 1)]
         stopped = _stop(history, max_iter, tol)
         label = assignment.label
         moved = mean_parameters(quats, parameters.betas, label, centres)
         centres, history[-1]["reseeded"] = (centres, 0) if stopped else reseed_empty(moved, parameters, assignment)
-    progress("K-Means", max_iter, max_iter, f"mean distance {best[1].mean:.5g} m²")
-    return Run(best[0], best[1], history, stopped, best[2])
+    best_centres, best, iteration = kept[0]
+    progress("K-Means", max_iter, max_iter, f"mean distance {best.mean:.5g} m²")
+    return Run(best_centres, best, history, stopped, iteration)
 
 
 def _entry(assignment: Assignment, before: NDArray[np.int32] | None, iteration: int) -> dict[str, Any]:

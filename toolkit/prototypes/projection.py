@@ -106,12 +106,12 @@ def fit_space(
         dims: number of directions; None takes the fewest (in steps of 16, at most 256) that leave at most .02 % of the
             energy of held-out bodies.
     """
-    weights = np.ascontiguousarray(weights, np.float64)
+    exact: NDArray[np.float64] = np.ascontiguousarray(weights, np.float64)
     chosen = np.sort(rng.choice(len(parameters), min(SAMPLE, len(parameters)), replace=False))
-    sample = np.empty((len(chosen), 3 * len(weights)), np.float32)
+    sample = np.empty((len(chosen), 3 * len(exact)), np.float32)
     for rows, vertices in stream_vertices(body, parameters[chosen]):
-        np.multiply(vertices, weights[:, None], out=sample[rows].reshape(vertices.shape), casting="same_kind")
-    mean = sample.mean(axis=0, dtype=np.float64)
+        np.multiply(vertices, exact[:, None], out=sample[rows].reshape(vertices.shape), casting="same_kind")
+    mean: NDArray[np.float64] = sample.mean(axis=0, dtype=np.float64)
     sample -= mean.astype(np.float32)
     held_out = HELD_OUT if len(sample) >= 4 * HELD_OUT else 0
     order = rng.permutation(len(sample))
@@ -123,7 +123,7 @@ def fit_space(
             if left[-1] <= TARGET_RESIDUAL:
                 break
     count = basis.shape[1] if dims else _fewest(left)
-    return VertexSpace(body, weights, mean, np.ascontiguousarray(basis[:, :count]), float(left[count - 1]))
+    return VertexSpace(body, exact, mean, np.ascontiguousarray(basis[:, :count]), float(left[count - 1]))
 
 
 def principal_directions(

@@ -141,7 +141,9 @@ class PrototypeSet:
 
     def singular_set(self) -> PrototypeSet:
         """The singular prototype as a set of its own (K = 1)."""
-        kept = {name: self.metadata[name] for name in ("body", "weights", "root") if name in self.metadata}
+        kept: dict[str, Any] = {
+            name: self.metadata[name] for name in ("body", "weights", "root") if name in self.metadata
+        }
         return replace(PrototypeSet.of(self.singular, {**kept, "method": "mean"}), place=self.place)
 
     def save(self, path: str | Path) -> None:

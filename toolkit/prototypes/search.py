@@ -46,7 +46,7 @@ class CentreSearch:
 
     def __init__(self, width: int, device: str = "auto") -> None:
         self.device = resolve_device(device)
-        index = faiss.IndexFlatL2(width)
+        index: Any = faiss.IndexFlatL2(width)
         if self.device == "cuda":
             self._resources = faiss.StandardGpuResources()
             index = faiss.index_cpu_to_gpu(self._resources, 0, index)
@@ -93,7 +93,7 @@ def faiss_kmeans(
         centres (K, D) float32 and the mean squared distance before each update.
     """
     n, width = points.shape
-    run = faiss.Kmeans(
+    run: Any = faiss.Kmeans(
         width,
         len(initial),
         niter=iterations,
