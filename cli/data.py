@@ -246,10 +246,9 @@ def build_shards(
 @click.pass_obj
 def verify_shards(console: Console, directory: Path | None) -> None:
     """Check hashes, schema, counts and pictures of shards; exit 1 on any damage."""
-    from hmrtk.toolkit.shards import index as shard_index
+    from hmrtk.toolkit.shards.verify import verify_shards as verify
 
-    directory = directory or console.workspace / "shards" / "embedded"
-    report: Any = shard_index.verify_shards(directory, console.progress)
+    report = verify(directory or console.workspace / "shards" / "embedded", console.progress)
     console.result(report.summary(), report.lines())
     if not report.ok:
         raise SystemExit(1)

@@ -7,7 +7,7 @@ command line is a thin skin over this module; a script that imports it gets the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,14 @@ def render_iuv(
     records, camera = records.take(crops.valid), crops.camera[crops.valid]
     atlas = atlas_for_body(body)
     parameters = records.parameters()
-    maps = render_iuv_bodies(parameters, camera, body, atlas, config.size, config.texture, progress=progress)
+
+    def maps(rows: slice) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        for part, rendered in render_iuv_bodies(
+            parameters[rows], camera[rows], body, atlas, config.size, config.texture
+        ):
+            progress("IUV maps", rows.start + part.stop, len(records))
+            yield part, rendered
+
     made = provenance("render-iuv", asdict(config), body.fingerprint, {"records": records.fingerprint}, config.seed)
     metadata = {"body": body.fingerprint, "atlas": atlas.fingerprint, "provenance": made}
     files = write_iuv_set(out, records.sample_ids, camera, maps, config.size, metadata)
