@@ -80,6 +80,14 @@ def reduction(before: float, after: float) -> float:
     return 100 * (1 - after / before) if before > 0 else float("nan")
 
 
+def saved(before: float, after: float) -> str:
+    """``reduction`` in words: ``"51 % less"``, ``"3 % more"``."""
+    if before <= 0 or before == after:
+        return "no less"
+    percent = reduction(before, after)
+    return f"{abs(percent):.0f} % {'less' if percent > 0 else 'more'}"
+
+
 def distance_table(distances: Distances) -> Table:
     """Mean and quantiles of both distances."""
     columns = [Column("to", "Distance to"), Column("mean", "Mean", "mm", 1)]
@@ -97,7 +105,7 @@ def distance_table(distances: Distances) -> Table:
 
 def assigned_name(k: int) -> str:
     """How captions call the assigned prototype."""
-    return f"the nearest of {k} prototypes"
+    return f"the nearest of {k} prototypes" if k > 1 else "the only prototype"
 
 
 def tail_table(distances: Distances) -> Table:
@@ -234,7 +242,10 @@ def rarest_table(distances: Distances, sample_ids: Sequence[str], rarest: int) -
 
 def distance_charts(distances: Distances, actions: Table, prototypes: Table) -> list[Chart]:
     """Histogram, cumulative curve, make-up of the tail, share per prototype."""
-    both = {"to the singular prototype": distances.singular, f"to the nearest of {distances.k}": distances.assigned}
+    both = {
+        "to the singular prototype": distances.singular,
+        f"to {assigned_name(distances.k).removesuffix(' prototypes')}": distances.assigned,
+    }
     marks = {f" {name}": float(distances.singular[index].min()) for name, index in distances.tails.items()}
     n = f"{len(distances):,} samples."
     tail = distances.narrowest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hmrtk.reports.distances import HOW, Distances, assigned_name, reduction
+from hmrtk.reports.distances import HOW, Distances, assigned_name, saved
 from hmrtk.reports.tables import Table
 from hmrtk.toolkit.evaluation.metrics import Errors
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
@@ -18,14 +18,15 @@ def distance_sentences(distances: Distances) -> list[str]:
     whole = float(distances.singular.mean()), float(distances.assigned.mean())
     lines = [
         f"A regressor that starts from one mean body has {whole[0]:.0f} mm to go on average; from "
-        f"{assigned_name(distances.k)} it has {whole[1]:.0f} mm ({reduction(*whole):.0f} % less). {HOW}"
+        f"{assigned_name(distances.k)} it has {whole[1]:.0f} mm ({saved(*whole)}). {HOW}"
     ]
     for name, rows in distances.tails.items():
         before, after = float(distances.singular[rows].mean()), float(distances.assigned[rows].mean())
+        times = f", {before / whole[0]:.1f} times that of all samples" if whole[0] > 0 else ""
         lines.append(
             f"{name}: {len(rows):,} samples, all at least {distances.singular[rows].min():.0f} mm from the singular "
-            f"prototype. Mean distance {before:.0f} mm, {before / whole[0]:.1f} times that of all samples; to the "
-            f"assigned prototype {after:.0f} mm ({reduction(before, after):.0f} % less)."
+            f"prototype. Mean distance {before:.0f} mm{times}; to the assigned prototype {after:.0f} mm "
+            f"({saved(before, after)})."
         )
     return lines
 

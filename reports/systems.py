@@ -81,7 +81,7 @@ def difference_table(
     columns = [
         Column("system", "System"),
         Column("subset", "Subset"),
-        Column("baseline", f"{baseline}", "mm", 1),
+        Column("baseline", f"{baseline} MPVPE", "mm", 1),
         Column("pve", "MPVPE", "mm", 1),
         Column("reduction", "Error reduction", "mm", 1),
         Column("low", "from", "mm", 1),

@@ -22,7 +22,7 @@ from hmrtk.reports.distances import (
     distance_table,
     prototype_table,
     rarest_table,
-    reduction,
+    saved,
     tail_table,
 )
 from hmrtk.reports.document import Document, Section
@@ -252,12 +252,12 @@ def _facts(distances: Distances, errors: Mapping[str, Errors]) -> list[tuple[str
     facts = [
         (f"{len(distances):,}", "samples"),
         (f"{whole[0]:.0f} mm", "mean distance to the singular prototype"),
-        (f"{whole[1]:.0f} mm", f"to {assigned_name(distances.k)} ({reduction(*whole):.0f} % less)"),
+        (f"{whole[1]:.0f} mm", f"to {assigned_name(distances.k)} ({saved(*whole)})"),
         (f"{distances.singular[rows].mean():.0f} mm", f"{tail}: mean distance to the singular prototype"),
         (f"{distances.assigned[rows].mean():.0f} mm", f"{tail}: mean distance to the assigned prototype"),
     ]
     facts += [
-        (f"{e.pve.mean():.0f} → {e.pve[rows].mean():.0f} mm", f"{n}: MPVPE, all → {tail}") for n, e in errors.items()
+        (f"{e.pve.mean():.0f} → {e.pve[rows].mean():.0f}", f"{n}: MPVPE in mm, all → {tail}") for n, e in errors.items()
     ]
     return facts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -34,6 +34,7 @@ def test_tail_is_the_farthest_first() -> None:
     assert tail_subset(distance, 60).tolist() == [1, 3, 4]  # equal distances keep their order
 
 
+@settings(deadline=None)
 @given(DISTANCES, st.floats(0.1, 100))
 def test_everything_outside_the_tail_is_nearer(distance: np.ndarray, percent: float) -> None:
     rows = tail_subset(distance, percent)
@@ -48,6 +49,7 @@ def test_equal_count_bins_by_hand() -> None:
     assert bins.means(np.array([50.0, 10, 30, 20, 40, 0])).tolist() == [5, 25, 45]
 
 
+@settings(deadline=None)
 @given(DISTANCES, st.integers(1, 12))
 def test_equal_count_bins_are_equal_and_ordered(distance: np.ndarray, wanted: int) -> None:
     bins = equal_count_bins(distance, wanted)

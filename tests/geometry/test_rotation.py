@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numba import get_num_threads, set_num_threads
@@ -66,6 +66,7 @@ def test_beyond_half_a_turn_matches_scipy() -> None:
     np.testing.assert_allclose(geo.axis_angle_to_rotmat(vector), Rotation.from_rotvec(vector).as_matrix(), atol=1e-13)
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, 3, elements=st.floats(-10, 10)))
 def test_any_axis_angle_gives_a_rotation(vector: np.ndarray) -> None:
     matrix = geo.axis_angle_to_rotmat(vector)
@@ -86,6 +87,7 @@ def test_spin_mean_root_is_half_a_turn_about_x() -> None:
     np.testing.assert_allclose(np.abs(geo.rotmat_to_axis_angle(flipped)), [np.pi, 0, 0])
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, 6, elements=st.floats(-5, 5)))
 def test_gram_schmidt_is_always_a_rotation(raw: np.ndarray) -> None:
     try:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hmrtk.reports.distances import saved
 from hmrtk.reports.tail import build_tail_report
 from hmrtk.toolkit.body.model import BodyModel, load_body
 from hmrtk.toolkit.body.parameters import BodyParameters
@@ -282,6 +283,27 @@ def test_published_rows_stand_beside_measured_ones_and_say_so(tiny: Tiny, tmp_pa
     assert published["SPIN", "Full"]["pa_mpjpe"] == 60.2
     assert [r["system"] for r in rows if r["source"] == "measured"] == ["ours"] * 3
     assert 'class="published"' in (tmp_path / "index.html").read_text()
+
+
+def test_one_sample_that_is_the_prototype_itself(tiny: Tiny, tmp_path: Path) -> None:
+    zero = np.zeros(1, np.float32)
+    labels = Labels(np.zeros(1, np.int32), zero, zero, np.zeros(1))
+    one = {**_columns(tiny.records.head(1)), "action": ["stand"]}
+    records = RecordTable.from_columns(one, tiny.records.metadata)
+    systems = {name: tiny.predictions(name, 0.0).take(np.array([0])) for name in ("a", "b")}
+    report = _build(tiny, tmp_path, records=records, labels=labels, predictions=systems, baseline="a")
+    assert [row["samples"] for row in report["tables"]["tails"]["rows"]] == [1, 1, 1]
+    assert report["tables"]["tails"]["rows"][0]["reduction"] is None
+    assert all(math.isfinite(n) for n in _numbers(report))
+
+
+def test_savings_in_words() -> None:
+    assert [saved(*pair) for pair in ((200, 100), (100, 110), (0, 5), (3, 3))] == [
+        "50 % less",
+        "10 % more",
+        "no less",
+        "no less",
+    ]
 
 
 def test_same_input_gives_the_same_bytes(plain_report: tuple[Path, dict[str, Any]], tiny: Tiny, tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ import numpy as np
 from numba import njit, prange
 
 SWEEPS = 50
-"""Upper limit of Jacobi sweeps; a 4 × 4 matrix converges in about six."""
+"""Upper limit of Jacobi sweeps; a 4 × 4 matrix converges in about five."""
+
+CONVERGED = 1e-16
+"""Off-diagonal entries below this share of the largest entry are zero."""
+
+BLOCK = 256
+"""Samples per work item."""
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -30,36 +36,53 @@ def mean_distance(a, b, offset, out):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, parallel=True)
 def aligned_distance(source, target, out):  # type: ignore[no-untyped-def]
     """out[n, p] = ‖s·R·source + t − target‖ under the best similarity of row n (Horn 1987: never a reflection)."""
-    points = source.shape[1]
-    for n in prange(source.shape[0]):
-        cs, ct, s = np.zeros(3), np.zeros(3), np.zeros((3, 3))
-        for p in range(points):
-            for c in range(3):
-                cs[c] += source[n, p, c] / points
-                ct[c] += target[n, p, c] / points
-        energy = 0.0
-        for p in range(points):
-            for c in range(3):
-                left = np.float64(source[n, p, c]) - cs[c]
-                energy += left * left
+    rows = source.shape[0]
+    for block in prange((rows + BLOCK - 1) // BLOCK):
+        centres = np.empty((2, 3))
+        covariance, r = np.empty((3, 3)), np.empty((3, 3))
+        k, v = np.empty((4, 4)), np.empty((4, 4))  # scratch, once per block
+        for n in range(block * BLOCK, min(rows, (block + 1) * BLOCK)):
+            energy = _moments(source[n], target[n], centres, covariance)
+            _horn_matrix(covariance, k)
+            best = _diagonalise(k, v)
+            scale = k[best, best] / energy if energy > 0 else 1.0
+            _rotation(v[0, best], v[1, best], v[2, best], v[3, best], r)
+            for p in range(source.shape[1]):
+                x = np.float64(source[n, p, 0]) - centres[0, 0]
+                y = np.float64(source[n, p, 1]) - centres[0, 1]
+                z = np.float64(source[n, p, 2]) - centres[0, 2]
+                total = 0.0
                 for d in range(3):
-                    s[c, d] += left * (np.float64(target[n, p, d]) - ct[d])
-        value, q = _largest_eigenpair(_horn_matrix(s))
-        scale = value / energy if energy > 0 else 1.0
-        r = _rotation(q)
-        for p in range(points):
-            total = 0.0
-            for d in range(3):
-                moved = ct[d]
-                for c in range(3):
-                    moved += scale * r[d, c] * (np.float64(source[n, p, c]) - cs[c])
-                total += (moved - np.float64(target[n, p, d])) ** 2
-            out[n, p] = np.sqrt(total)
+                    moved = scale * (r[d, 0] * x + r[d, 1] * y + r[d, 2] * z) + centres[1, d]
+                    total += (moved - np.float64(target[n, p, d])) ** 2
+                out[n, p] = np.sqrt(total)
 
 
 @njit(cache=True, nogil=True)
-def _horn_matrix(s):  # type: ignore[no-untyped-def]
-    k = np.empty((4, 4))
+def _moments(source, target, centres, covariance):  # type: ignore[no-untyped-def]
+    """Fills the centres of both sets and Σ source·targetᵀ about them; returns the source's energy about its centre."""
+    points = source.shape[0]
+    centres[:] = 0.0
+    covariance[:] = 0.0
+    for p in range(points):
+        for c in range(3):
+            centres[0, c] += source[p, c]
+            centres[1, c] += target[p, c]
+    for c in range(3):
+        centres[0, c] /= points
+        centres[1, c] /= points
+    energy = 0.0
+    for p in range(points):
+        for c in range(3):
+            left = np.float64(source[p, c]) - centres[0, c]
+            energy += left * left
+            for d in range(3):
+                covariance[c, d] += left * (np.float64(target[p, d]) - centres[1, d])
+    return energy
+
+
+@njit(cache=True, nogil=True)
+def _horn_matrix(s, k):  # type: ignore[no-untyped-def]
     k[0, 0] = s[0, 0] + s[1, 1] + s[2, 2]
     k[1, 1] = s[0, 0] - s[1, 1] - s[2, 2]
     k[2, 2] = -s[0, 0] + s[1, 1] - s[2, 2]
@@ -70,20 +93,22 @@ def _horn_matrix(s):  # type: ignore[no-untyped-def]
     k[1, 2] = k[2, 1] = s[0, 1] + s[1, 0]
     k[1, 3] = k[3, 1] = s[2, 0] + s[0, 2]
     k[2, 3] = k[3, 2] = s[1, 2] + s[2, 1]
-    return k
 
 
 @njit(cache=True, nogil=True)
-def _largest_eigenpair(k):  # type: ignore[no-untyped-def]
-    """Cyclic Jacobi of a symmetric 4 × 4 matrix (overwritten) → largest eigenvalue and its unit eigenvector."""
-    v = np.eye(4)
-    size = np.abs(k).max()
+def _diagonalise(k, v):  # type: ignore[no-untyped-def]
+    """Cyclic Jacobi of a symmetric 4 × 4: k becomes diagonal, v its eigenvectors; → the largest's column."""
+    size = 0.0
+    for i in range(4):
+        for j in range(4):
+            v[i, j] = 1.0 if i == j else 0.0
+            size = max(size, abs(k[i, j]))
     for _ in range(SWEEPS):
         rest = 0.0
         for i in range(3):
             for j in range(i + 1, 4):
                 rest = max(rest, abs(k[i, j]))
-        if rest <= 1e-17 * size:
+        if rest <= CONVERGED * size:
             break
         for i in range(3):
             for j in range(i + 1, 4):
@@ -93,7 +118,7 @@ def _largest_eigenpair(k):  # type: ignore[no-untyped-def]
     for i in range(1, 4):
         if k[i, i] > k[best, best]:
             best = i
-    return k[best, best], v[:, best].copy()
+    return best
 
 
 @njit(cache=True, nogil=True)
@@ -104,22 +129,20 @@ def _rotate(k, v, i, j):  # type: ignore[no-untyped-def]
         t = -t
     c = 1.0 / np.sqrt(t * t + 1.0)
     s = t * c
+    k[i, i] -= t * k[i, j]
+    k[j, j] += t * k[i, j]
+    k[i, j] = k[j, i] = 0.0
     for m in range(4):
-        a, b = k[m, i], k[m, j]
-        k[m, i], k[m, j] = c * a - s * b, s * a + c * b
-    for m in range(4):
-        a, b = k[i, m], k[j, m]
-        k[i, m], k[j, m] = c * a - s * b, s * a + c * b
-    for m in range(4):
+        if m != i and m != j:
+            a, b = k[m, i], k[m, j]
+            k[m, i] = k[i, m] = c * a - s * b
+            k[m, j] = k[j, m] = s * a + c * b
         a, b = v[m, i], v[m, j]
         v[m, i], v[m, j] = c * a - s * b, s * a + c * b
 
 
 @njit(cache=True, nogil=True)
-def _rotation(q):  # type: ignore[no-untyped-def]
-    w, x, y, z = q[0], q[1], q[2], q[3]
-    r = np.empty((3, 3))
+def _rotation(w, x, y, z, r):  # type: ignore[no-untyped-def]
     r[0, 0], r[0, 1], r[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
     r[1, 0], r[1, 1], r[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
     r[2, 0], r[2, 1], r[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
-    return r
