@@ -1,8 +1,7 @@
 """Things that stand in front of the person: poles, boxes, blobs of foliage, rails.
 
-In: a random generator and where the person is. Out: a JSON-able choice (``draw_occluder``) and its coverage of the
-picture (``occluder_coverage``). Called by ``scene``, which fills the shape with a crop of another panorama
-(synthetic occlusion after Best of Both Worlds §3.4).
+In: a random generator, the picture and where the person is. Out: the picture with a shape filled from a crop of some
+panorama, and the choice. Called by ``scene`` (synthetic occlusion after Best of Both Worlds §3.4).
 """
 
 from __future__ import annotations
@@ -14,10 +13,52 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.synthesis.backdrop import camera_to_panorama, perspective_crop
 from hmrtk.toolkit.synthesis.noise import noise2
+from hmrtk.toolkit.synthesis.panorama import load_panorama
 
+_OCCLUDER_DRAWS = 6
+_HIDDEN_SHARE = (0.02, 0.65)
+"""Least and largest share of the person's visible area that an occluder may hide."""
 _GREEN = ("bpy_forest", "bpy_sunrise", "pm_forest", "pm_park", "pm_sunrise")
 KINDS = ("pole", "box", "foliage", "rail")
+
+
+def occlude(
+    rng: np.random.Generator,
+    picture: NDArray[np.float32],
+    coverage: NDArray[np.float32],
+    points: NDArray[np.float64],
+    panoramas: tuple[str, ...],
+) -> dict[str, Any] | None:
+    """Put something in front of the person.
+
+    Args:
+        rng: consumed.
+        picture: (H, W, 3) float32 linear RGB, changed in place.
+        coverage: (H, W) float32 of the person, reduced in place where it is hidden.
+        points: (V, 3) the person's vertices, px.
+        panoramas: names to take the texture from.
+
+    Returns:
+        The choice, JSON-able, with the share of the person it hides; None when no draw hid a part and left enough.
+    """
+    for _ in range(_OCCLUDER_DRAWS):
+        choice = draw_occluder(rng, points, panoramas)
+        mask = occluder_coverage(choice, coverage.shape)
+        hidden = float((coverage * mask[..., 0]).sum() / max(1e-6, coverage.sum()))
+        if _HIDDEN_SHARE[0] <= hidden <= _HIDDEN_SHARE[1]:
+            break
+    else:
+        return None
+    turn = camera_to_panorama(choice["yaw"], choice["elevation"])
+    focal = choice["texture_focal"] * max(coverage.shape)
+    texture = perspective_crop(load_panorama(choice["panorama"]), turn, focal, coverage.shape, 0.0)
+    alpha = mask[..., :1]
+    picture *= 1 - alpha
+    picture += texture * (mask[..., 1:] * alpha * np.float32(choice["shade"]))
+    coverage *= 1 - mask[..., 0]
+    return {**choice, "hidden": round(hidden, 4)}
 
 
 def draw_occluder(

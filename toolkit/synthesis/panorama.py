@@ -150,7 +150,10 @@ def sh_basis(directions: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def _irradiance(radiance, directions, solid_angle):  # type: ignore[no-untyped-def]
+def _irradiance(
+    radiance: NDArray[np.float64], directions: NDArray[np.float64], solid_angle: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(9, 3) coefficients of the irradiance / π."""
     weighted = radiance * solid_angle[..., None]
     projected = np.einsum("hwk,hwc->kc", sh_basis(directions), weighted)
     irradiance = projected * np.array(_COSINE_LOBE)[:, None] / np.pi

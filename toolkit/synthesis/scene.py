@@ -21,7 +21,7 @@ from hmrtk.toolkit.synthesis.backdrop import camera_to_panorama, darken_ground, 
 from hmrtk.toolkit.synthesis.figure import picture_size
 from hmrtk.toolkit.synthesis.light import Light, ambient_at, scene_light
 from hmrtk.toolkit.synthesis.look import draw_look, pack_look
-from hmrtk.toolkit.synthesis.occluder import draw_occluder, occluder_coverage
+from hmrtk.toolkit.synthesis.occluder import occlude
 from hmrtk.toolkit.synthesis.panorama import (
     FLOOR_DEGREES,
     OPEN_FLOOR_DEGREES,
@@ -32,6 +32,7 @@ from hmrtk.toolkit.synthesis.panorama import (
 )
 from hmrtk.toolkit.synthesis.person import (
     OPENNESS_DIRECTIONS,
+    Window,
     draw_person,
     person_window,
     vertex_attributes,
@@ -41,9 +42,6 @@ from hmrtk.toolkit.synthesis.photograph import draw_camera, photographed
 from hmrtk.toolkit.synthesis.restpose import rest_marks, rest_vertices
 from hmrtk.toolkit.synthesis.surface import vertex_normals, vertex_openness
 
-_OCCLUDER_DRAWS = 6
-_HIDDEN_SHARE = (0.02, 0.65)
-"""Least and largest share of the person's visible area that an occluder may hide."""
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -152,12 +150,14 @@ def synthesise(
     has_ground = config.ground and _darken(picture, vertices, focal_px, principal_px, light, panorama, place)
     coverage = np.zeros(shape, np.float32)
     if window.height and window.width:
-        person = _person(points, vertices, body, panorama, turn, light, look, config, window, place["person_exposure"])
+        person = _person(
+            points, vertices, body, panorama, turn, light, look, config.supersample, window, place["person_exposure"]
+        )
         _lay_over(picture, coverage, person, window)
 
     occluder = None
     if rng.random() < config.occluder_probability:
-        occluder = _occlude(rng, picture, coverage, points, config)
+        occluder = occlude(rng, picture, coverage, points, config.panoramas or panorama_names())
     camera = draw_camera(rng, config.blur_probability, config.noise)
     appearance = {"place": place, "ground": has_ground, "look": look, "occluder": occluder, "camera": camera}
     return Scene(photographed(picture, camera), (coverage * 255 + 0.5).astype(np.uint8), appearance)
@@ -244,7 +244,18 @@ def _darken(
     return darken_ground(picture, vertices, focal, principal, light, place["pitch"], float(upward @ _LUMINANCE), grain)
 
 
-def _person(points, vertices, body, panorama, turn, light, look, config, window, exposure):  # type: ignore[no-untyped-def]
+def _person(
+    points: NDArray[np.float64],
+    vertices: NDArray[np.float32],
+    body: BodyModel,
+    panorama: Panorama,
+    turn: NDArray[np.float64],
+    light: Light,
+    look: dict[str, Any],
+    supersample: int,
+    window: Window,
+    exposure: float,
+) -> NDArray[np.float32]:
     """(window height, window width, 4) premultiplied linear RGB and coverage."""
     marks, rest = rest_marks(body), rest_vertices(body)
     packed = pack_look(look, marks)
@@ -253,36 +264,13 @@ def _person(points, vertices, body, panorama, turn, light, look, config, window,
     normals = wrinkled_normals(vertices, smooth, body.faces, rest, marks, packed, look["wrinkle_m"])
     ambient = ambient_at(normals, panorama, turn) * ((0.12 + 0.88 * openness[:, None]) * np.float32(exposure))
     attributes = vertex_attributes(rest, vertices, normals, ambient)
-    return draw_person(points, body.faces, attributes, window, config.supersample, marks, packed, light)
+    return draw_person(points, body.faces, attributes, window, supersample, marks, packed, light)
 
 
-def _lay_over(picture, coverage, person, window):  # type: ignore[no-untyped-def]
+def _lay_over(
+    picture: NDArray[np.float32], coverage: NDArray[np.float32], person: NDArray[np.float32], window: Window
+) -> None:
+    """Put the person's window onto the picture, in place."""
     rows, columns = slice(window.top, window.top + window.height), slice(window.left, window.left + window.width)
     picture[rows, columns] = picture[rows, columns] * (1 - person[..., 3:]) + person[..., :3]
     coverage[rows, columns] = person[..., 3]
-
-
-def _occlude(
-    rng: np.random.Generator,
-    picture: NDArray[np.float32],
-    coverage: NDArray[np.float32],
-    points: NDArray[np.float64],
-    config: SceneConfig,
-) -> dict[str, Any] | None:
-    """Put something in front of the person, in place; None when no draw hid a part and left enough."""
-    for _ in range(_OCCLUDER_DRAWS):
-        choice = draw_occluder(rng, points, config.panoramas or panorama_names())
-        mask = occluder_coverage(choice, coverage.shape)
-        hidden = float((coverage * mask[..., 0]).sum() / max(1e-6, coverage.sum()))
-        if _HIDDEN_SHARE[0] <= hidden <= _HIDDEN_SHARE[1]:
-            break
-    else:
-        return None
-    turn = camera_to_panorama(choice["yaw"], choice["elevation"])
-    focal = choice["texture_focal"] * max(coverage.shape)
-    texture = perspective_crop(load_panorama(choice["panorama"]), turn, focal, coverage.shape, 0.0)
-    alpha = mask[..., :1]
-    picture *= 1 - alpha
-    picture += texture * (mask[..., 1:] * alpha * np.float32(choice["shade"]))
-    coverage *= 1 - mask[..., 0]
-    return {**choice, "hidden": round(hidden, 4)}
