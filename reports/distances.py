@@ -279,7 +279,7 @@ def distance_charts(distances: Distances, actions: Table, prototypes: Table) -> 
             np.array([row["share"] for row in prototypes.rows]),
             "prototype_share",
             "Share of samples per prototype",
-            f"{n} Prototypes ordered by the number of samples assigned to them; ranks as in the gallery.",
+            f"{n} Prototypes ordered by the number of samples assigned to them, as in the gallery.",
             ("rank of the prototype", "share of samples (%)"),
         ),
     ]

@@ -127,8 +127,8 @@ def dumbbells(names: Sequence[str], before: Array, after: Array, name: str, titl
 
     def draw(axes: Axes) -> None:
         axes.hlines(rows, before, after, color=_GRID, linewidth=3)
-        axes.plot(before, rows, "o", color=ASSIGNED, label=legend[0])
-        axes.plot(after, rows, "o", color=SINGULAR, label=legend[1])
+        axes.plot(before, rows, "o", color=ASSIGNED, label=legend[0], clip_on=False)
+        axes.plot(after, rows, "o", color=SINGULAR, label=legend[1], clip_on=False)
         axes.set_yticks(rows, names)
         axes.grid(visible=False, axis="y")
         axes.set(xlabel=label, xlim=(0, None), ylim=(-0.7, len(names) - 0.3))
