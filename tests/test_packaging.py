@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.metadata
 import importlib.resources
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +33,8 @@ def test_every_folder_of_modules_is_a_package() -> None:
 
 
 def test_hmrtk_is_a_namespace_and_bare_names_are_not_installed() -> None:
-    files = importlib.metadata.files("hmrtk") or []
+    installed = next(iter(importlib.metadata.distributions(name="hmrtk", path=[sysconfig.get_paths()["purelib"]])))
+    files = installed.files or []
     tops = {f.parts[0] for f in files if f.suffix == ".py" and not f.parts[0].startswith("__editable__")}
     assert tops <= {"hmrtk"}
     assert not [f for f in files if f.parts == ("hmrtk", "__init__.py")]
