@@ -30,11 +30,11 @@ FLOOR_DEGREES = {
     "pm_esplanade": 24.0,
     "pm_lab": 30.0,
     "pm_lobby": 24.0,
-    "pm_studio": 30.0,
-    "bpy_studio": 30.0,
+    "pm_studio": 38.0,
+    "bpy_studio": 38.0,
     "pm_workshop": 22.0,
-    "bpy_sunset": 18.0,
-    "pm_venice": 18.0,
+    "bpy_sunset": 32.0,
+    "pm_venice": 28.0,
 }
 """Degrees below the horizon where floor begins all round, read off the pictures; ``OPEN_FLOOR_DEGREES`` elsewhere."""
 OPEN_FLOOR_DEGREES = 9.0

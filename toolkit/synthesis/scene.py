@@ -213,7 +213,7 @@ def _draw_place(
     level = np.arctan((principal[1] + rng.normal(0, 0.02) * shape[0] - shape[0] / 2) / focal_px)
     standing = np.arctan((min(float(points[:, 1].max()), shape[0]) - shape[0] / 2) / focal_px)
     floor = np.radians(FLOOR_DEGREES.get(name, OPEN_FLOOR_DEGREES) + rng.uniform(0, 8))
-    elevation = float(np.clip(min(level, standing - floor), np.radians(-38), np.radians(22)))
+    elevation = float(np.clip(min(level, standing - floor), np.radians(-42), np.radians(22)))
     horizon = shape[0] / 2 + focal_px * np.tan(elevation)
     pitch = float(np.arctan((horizon - principal[1]) / focal[1]))
     return {
