@@ -3,6 +3,9 @@
 In: records, body, configuration, prototypes. Out: ``<out>/<split>/shard-00000.parquet …``, ``plan.json`` and, when all
 is there, ``index.json``. Called by the pipeline. Nothing in the files depends on time, order of work, number of workers
 or on how often the build was stopped and continued.
+
+The work runs in threads: kernels, JPEG and Parquet release the interpreter lock, and a worker process takes seconds to
+start and its own copy of body and panoramas.
 """
 
 from __future__ import annotations
@@ -26,13 +29,14 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.prototypes.measure import assign
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
-from hmrtk.toolkit.records.artefact import file_fingerprint, open_parquet, provenance
+from hmrtk.toolkit.records.artefact import file_fingerprint, provenance
 from hmrtk.toolkit.records.record import BODY_COLUMNS
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.compose import Chunk, Composer
 from hmrtk.toolkit.shards.index import INDEX_NAME, ShardEntry, ShardIndex
 from hmrtk.toolkit.shards.plan import PlannedShard, ShardConfig, ShardPlan, clear, exclusive
-from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION, shard_schema
+from hmrtk.toolkit.shards.rows import open_shard
+from hmrtk.toolkit.shards.schema import shard_schema
 from hmrtk.toolkit.shards.writer import write_shard
 
 LABEL_COLUMNS = ("label", "distance", "distance_to_singular")
@@ -59,10 +63,10 @@ def build_shards(
         config: defaults to ``ShardConfig()``.
         prototypes: their labels are stored with the rows that have a body.
         labels: of every row of ``records``, in order; None assigns them from ``prototypes``.
-        workers: processes; default: the processors this process may use. Does not change any byte.
+        workers: threads; default: the processors this process may use. Does not change any byte.
         progress: told after every row group.
         overwrite: replace a build with another configuration, body or inputs.
-        engine: where to work, instead of ``workers`` local processes.
+        engine: where to work, instead of ``workers`` threads here.
 
     Raises:
         BodyMismatchError: records or prototypes of another body.
@@ -84,7 +88,7 @@ def build_shards(
         if missing:
             (root / INDEX_NAME).unlink(missing_ok=True)
             values = _labels(records, body, prototypes, labels, progress)
-            engine = engine or LocalEngine(workers or _processors())
+            engine = engine or LocalEngine(workers or _processors(), "thread")
             written = _write(root, plan, missing, records, values, Composer(body.arrays, config), engine, progress)
             present |= {entry.path: entry for entry in written}
         index = _index(root, plan, present, records, body, prototypes)
@@ -196,7 +200,7 @@ def _finished(root: Path, plan: ShardPlan) -> dict[str, ShardEntry]:
     found = {}
     for shard in plan.shards:
         with contextlib.suppress(InputError):
-            file, metadata = open_parquet(root / shard.path, KIND, SCHEMA_VERSION)
+            file, metadata = open_shard(root / shard.path)
             with file:
                 groups = tuple(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))
             digest = file_fingerprint(root / shard.path)

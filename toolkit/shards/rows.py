@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,18 @@ from hmrtk.toolkit.shards.order import Piece
 from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION, shard_schema
 
 NO_LABEL = -1
+
+
+def open_shard(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    """Open a shard and its metadata.
+
+    Raises:
+        InputError: missing, foreign, newer, or damaged, be it in the metadata.
+    """
+    try:
+        return open_parquet(path, KIND, SCHEMA_VERSION)
+    except (pa.ArrowException, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(path, f"has damaged metadata: {type(error).__name__}", "build the shards again") from None
 
 
 class RowGroups:
@@ -73,7 +86,7 @@ class RowGroups:
 
     def _file(self, path: str) -> pq.ParquetFile:
         if self._opened is None or self._opened[:2] != (os.getpid(), path):
-            file, _ = open_parquet(self.root / path, KIND, SCHEMA_VERSION)
+            file, _ = open_shard(self.root / path)
             self._opened = (os.getpid(), path, file)
         return self._opened[2]
 

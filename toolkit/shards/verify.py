@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
-from hmrtk.toolkit.records.artefact import file_fingerprint, open_parquet
+from hmrtk.toolkit.records.artefact import file_fingerprint
 from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.index import ShardEntry, ShardIndex
-from hmrtk.toolkit.shards.rows import RowGroups
-from hmrtk.toolkit.shards.schema import CHART_COUNT, KIND, SCHEMA_VERSION, shard_schema
+from hmrtk.toolkit.shards.rows import RowGroups, open_shard
+from hmrtk.toolkit.shards.schema import CHART_COUNT, shard_schema
 
 STAGE = "verify"
 MAX_METRES = 5.0
@@ -98,7 +98,7 @@ class _Inspector:
         path = self.index.root / shard.path
         try:
             self._check_bytes(path, shard)
-            file, _ = open_parquet(path, KIND, SCHEMA_VERSION)
+            file, _ = open_shard(path)
             with file:
                 self._check_layout(path, shard, file)
         except InputError as error:
@@ -126,8 +126,8 @@ class _Inspector:
 
     def _check_layout(self, path: Path, shard: ShardEntry, file: pq.ParquetFile) -> None:
         if file.schema_arrow.remove_metadata() != self.schema.remove_metadata():
-            expected = {field.name: field for field in self.schema}
-            wrong = [f.name for f in file.schema_arrow if expected.pop(f.name, None) != f] + list(expected)
+            found = {field.name: field for field in file.schema_arrow}
+            wrong = [f.name for f in self.schema if f.name not in found or found.pop(f.name) != f] + list(found)
             raise InputError(path, f"has another schema: column {', '.join(wrong) or 'order'}")
         groups = tuple(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))
         if groups != shard.row_groups:
