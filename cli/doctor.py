@@ -68,10 +68,10 @@ def _blas() -> list[dict[str, Any]]:
 def _devices() -> dict[str, Any]:
     import torch
 
-    from hmrtk.toolkit.prototypes.search import gpu_count
+    from hmrtk.toolkit.prototypes.search import resolve_device
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"torch_cuda": names, "faiss_gpus": gpu_count()}
+    return {"torch_cuda": names, "faiss": resolve_device("auto")}
 
 
 def _body(path: Path | None) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"hmrtk     {found['hmrtk']}, Python {found['python']}, {found['cores']} cores",
         f"packages  {packages}",
         f"BLAS      {blas or 'none seen'}",
-        f"GPUs      torch: {', '.join(devices['torch_cuda']) or 'none'}; FAISS: {devices['faiss_gpus']}",
+        f"GPUs      torch: {', '.join(devices['torch_cuda']) or 'none'}; FAISS searches on: {devices['faiss']}",
         f"body      {body.get('problem') or body['place'] + '  ' + body['fingerprint']}",
     ]
     if os.environ.get("OPENBLAS_CORETYPE"):

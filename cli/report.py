@@ -14,7 +14,9 @@ from hmrtk.cli.options import PATH, body_option, common_options, json_option, re
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
+    from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+    from hmrtk.toolkit.records.table import RecordTable
 
 NAMED_FILE = "NAME=FILE"
 
@@ -152,7 +154,7 @@ def tail_report(
         labels,
         body,
         out,
-        predictions={system: Predictions.read(path) for system, path in predictions.items()},
+        predictions={system: _for(records, Predictions.read(path), limit) for system, path in predictions.items()},
         baseline=baseline,
         tails=tails,
         protocol=chosen,
@@ -162,6 +164,11 @@ def tail_report(
         body_of_gender=body_of_gender(body_path),
     )
     console.result(report, report_lines(report, out))
+
+
+def _for(records: RecordTable, predictions: Predictions, limit: int | None) -> Predictions:
+    """The predictions of the records in use: with ``--limit``, those of the other rows are not missed."""
+    return predictions if limit is None else predictions.take(predictions.match(records, unknown="ignore"))
 
 
 def default_prototypes(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hmrtk.reports.distances import Distances, reduction
 from hmrtk.reports.figures import Chart, curves
-from hmrtk.reports.published import PublishedValue
+from hmrtk.reports.published_rows import PublishedValue
 from hmrtk.reports.tables import Column, Table
 from hmrtk.toolkit.evaluation.metrics import Errors
 from hmrtk.toolkit.evaluation.tail import Bins, balanced_mean, bootstrap_mean, equal_count_bins

@@ -27,7 +27,7 @@ from hmrtk.reports.distances import (
 )
 from hmrtk.reports.document import Document, Section
 from hmrtk.reports.exhibits import ladder_gallery, prototype_gallery, rarest_gallery
-from hmrtk.reports.published import DATASET_NAMES, published_for, published_tables
+from hmrtk.reports.published_rows import DATASET_NAMES, published_for, published_tables
 from hmrtk.reports.sentences import (
     action_sentences,
     cluster_sentences,

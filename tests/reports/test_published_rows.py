@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hmrtk.reports.published import published_for, published_tables
+from hmrtk.reports.published_rows import published_for, published_tables
 
 
 def test_tables_two_three_and_four_of_pmnet() -> None:
