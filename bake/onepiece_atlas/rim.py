@@ -12,6 +12,7 @@ from bake.reference_body.mesh import Floats
 
 EXPONENT = 6.0  # covers 96.5 % of the square; 3 covers 88 %, and from 8 on the sides are too flat to slide along
 SAMPLES = 400_001
+ROUNDING = 1e-12
 
 
 class RoundedSquare:
@@ -21,6 +22,7 @@ class RoundedSquare:
         angle = np.linspace(0, 2 * np.pi, SAMPLES)
 
         def bulge(value: Floats) -> Floats:
+            value = np.where(np.abs(value) < ROUNDING, 0, value)  # sin(2π) is not quite 0, and the root magnifies it
             return 0.5 + 0.5 * np.sign(value) * np.abs(value) ** (2 / exponent)
 
         self._points = np.stack([bulge(-np.sin(angle)), bulge(np.cos(angle))], 1)
