@@ -22,7 +22,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.certificate import ExactAssigner
 from hmrtk.toolkit.prototypes.features import parameter_vectors, vector_parameters
 from hmrtk.toolkit.prototypes.labels import Labels
-from hmrtk.toolkit.prototypes.lloyd import run_lloyd
+from hmrtk.toolkit.prototypes.lloyd import run_lloyd, significant
 from hmrtk.toolkit.prototypes.measure import check_bodies, measure, nearest_parameters
 from hmrtk.toolkit.prototypes.projection import fit_space
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
@@ -53,7 +53,7 @@ class PrototypeConfig:
             (the first centres, kept), ``mean`` (the singular prototype).
         weights: part group → weight; multiplies vertex differences *before* squaring (Algorithm 1, line 11). Every
             method reports its distances under these weights; ``p3dh`` and ``random`` also assign by them.
-        init: ``random`` (§III-C) or ``k-means++``.
+        init: ``random`` (§III-C) or ``k-means++``; the method ``random`` always draws at random.
         max_iter: at most this many updates of the centres.
         tol: stop when the mean distance improves by less than this share of itself; 0 goes on until no label changes.
         seed: decides the first centres; everything else follows.
@@ -206,7 +206,7 @@ def _vertex_kmeans(
     run = run_lloyd(assigner, _still(parameters[rows]), config.max_iter, config.tol, progress)
     notes = {name: sum(entry[name] for entry in run.history) for name in ("certified", "rechecked", "reseeded")}
     notes |= {"iterations": len(run.history) - 1, "kept_iteration": run.kept, "stopped": run.stopped}
-    notes |= {"dims": space.dims, "left_out_energy": space.residual, "device": assigner.search.device}
+    notes |= {"dims": space.dims, "left_out_energy": significant(space.residual), "device": assigner.search.device}
     return _Centres(run.centres, run.assignment.label, run.history, notes)
 
 
@@ -223,12 +223,12 @@ def _naive_kmeans(
     centres, history = points[rows], list[dict[str, Any]]()
     if config.max_iter:
         centres, means = faiss_kmeans(points, centres, config.max_iter, config.seed, config.device)
-        history = [{"iteration": i, "mean_distance": value} for i, value in enumerate(means)]
+        history = [{"iteration": i, "mean_distance": significant(value)} for i, value in enumerate(means)]
     for i, entry in enumerate(history):
         progress("K-Means", i + 1, len(history), f"mean distance {entry['mean_distance']:.5g}")
     bodies = vector_parameters(centres)
     label, distance = nearest_parameters(parameters, bodies)
-    history.append({"iteration": len(history), "mean_distance": float(distance.mean())})
+    history.append({"iteration": len(history), "mean_distance": significant(distance.mean())})
     return _Centres(bodies, label, history, {"iterations": len(history) - 1, "rechecked": len(label)})
 
 

@@ -71,12 +71,17 @@ def run_lloyd(
     return Run(best_centres, best, history, stopped, iteration)
 
 
+def significant(value: float) -> float:
+    """Six significant digits: what a float32 distance holds, so that no BLAS and no number of threads shows."""
+    return float(f"{value:.6g}")
+
+
 def _entry(assignment: Assignment, before: NDArray[np.int32] | None, iteration: int) -> dict[str, Any]:
     return {
         "iteration": iteration,
-        "mean_distance": assignment.mean,
-        "lower": float(assignment.lower.mean()),
-        "upper": float(assignment.upper.mean()),
+        "mean_distance": significant(assignment.mean),
+        "lower": significant(assignment.lower.mean()),
+        "upper": significant(assignment.upper.mean()),
         "changed": len(assignment.label) if before is None else int((assignment.label != before).sum()),
         "certified": assignment.certified,
         "rechecked": assignment.rechecked,

@@ -15,6 +15,8 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.prototypes.features import Threads
 
 DEVICES = ("auto", "cpu", "cuda")
+QUERIES = 2048
+"""Points that one thread searches at a time."""
 
 
 def resolve_device(device: str) -> str:
@@ -73,7 +75,7 @@ class CentreSearch:
             distances[rows], indices[rows] = self._index.search(points[rows], count)
 
         with Threads() as threads:  # FAISS's own threads slow down many times beside any other busy pool
-            threads.each_slice(work, len(points))
+            threads.each_slice(work, len(points), QUERIES)
         return distances, indices
 
 
@@ -102,7 +104,13 @@ def faiss_kmeans(
         min_points_per_centroid=1,
         max_points_per_centroid=n,  # else FAISS trains on a sample of 256 per centre
     )
-    run.train(np.ascontiguousarray(points), init_centroids=np.ascontiguousarray(initial))
+
+    def work(_: slice) -> None:
+        faiss.omp_set_num_threads(1)  # of the calling thread only; sums then do not depend on how many there are
+        run.train(np.ascontiguousarray(points), init_centroids=np.ascontiguousarray(initial))
+
+    with Threads() as threads:
+        threads.each_slice(work, 1)
     return run.centroids, [float(value) / n for value in run.obj]
 
 
