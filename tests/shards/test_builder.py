@@ -23,6 +23,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.compose import Composer
 from hmrtk.toolkit.shards.index import ShardIndex
+from hmrtk.toolkit.shards.plan import exclusive
 from hmrtk.toolkit.shards.reader import ShardDataset, read_row
 from hmrtk.toolkit.shards.verify import verify_shards
 
@@ -234,6 +235,21 @@ def test_an_unwritable_output_is_one_line(records, body, small, tmp_path):
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
         build_shards(records, body, tmp_path / "out", small, workers=1)
+
+
+def test_a_second_builder_is_refused_with_one_line(records, body, small, tmp_path):
+    with (
+        exclusive(tmp_path),
+        pytest.raises(OutputError, match="another process is building these shards") as caught,
+    ):
+        build_shards(records, body, tmp_path, small, workers=1)
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+
+
+def test_records_that_do_not_validate_are_refused(records, body, small, tmp_path):
+    with pytest.raises(InputError, match=r"row 1: sample_id '.*' is already in row 0"):
+        build_shards(records.take([0, 0]), body, tmp_path, small, workers=1)
 
 
 def test_records_and_prototypes_of_another_body_are_refused(records, body, small, tmp_path, prototypes):

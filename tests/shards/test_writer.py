@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 
 import pyarrow.parquet as pq
 import pytest
@@ -67,3 +68,16 @@ def test_an_output_that_is_a_file_is_one_line(fakes, tmp_path):
     (tmp_path / "train").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
         write_shard(tmp_path, "train/shard-00000.parquet", "train", [fakes.group(0, 2, "train")], fakes.SCHEMA, {})
+
+
+def test_a_write_that_fails_in_the_middle_leaves_nothing_behind(fakes, tmp_path):
+    """The kernel refuses to let the file grow, as it does on a full disk."""
+    groups = (fakes.group(4 * i, 4, "train") for i in range(50))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OutputError, match=r"shard-00000\.parquet: cannot be written: .*File too large"):
+            write_shard(tmp_path, "train/shard-00000.parquet", "train", groups, fakes.SCHEMA, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "train").iterdir()) == []

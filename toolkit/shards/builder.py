@@ -70,8 +70,8 @@ def build_shards(
 
     Raises:
         BodyMismatchError: records or prototypes of another body.
-        InputError: a row without a box; a photograph that is missing or damaged (its row is named); another build in
-            ``out``; labels of another length.
+        InputError: records that do not validate; a row without a box; a photograph that is missing or damaged (its row
+            is named); another build in ``out``; labels of another length.
         OutputError: ``out`` cannot be written, the disk is full, or another process builds there. What is complete
             stays; running again continues.
     """
@@ -103,6 +103,7 @@ def _check(
     prototypes: PrototypeSet | None,
     labels: Labels | None,
 ) -> None:
+    records.validate()
     records.require_body(body.fingerprint)
     if prototypes is not None:
         prototypes.check_body(body)

@@ -177,7 +177,7 @@ def _out_of_range(table: pa.Table, schema: pa.Schema) -> list[tuple[str, NDArray
     """(column, (n,) bad rows, what is wrong) for everything that has a range."""
 
     def rows_where(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        return bad.reshape(len(bad), -1).any(axis=1)
+        return np.asarray(bad.reshape(len(bad), -1).any(axis=1))
 
     def read(name: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         return column_array(table[name], schema.field(name))
