@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def hmrtk(ctx: click.Context, verbose: bool, quiet: bool, as_json: bool, workspa
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the ``hmrtk`` script: run a command and leave with its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    _provide_kernel_cache()
     verbose = any(a in ("-v", "--verbose") for a in arguments)
     try:
         code = hmrtk.main(arguments, prog_name="hmrtk", standalone_mode=False)
@@ -95,6 +97,17 @@ def main(argv: list[str] | None = None) -> None:
         click.echo(f"hmrtk: error: {_one_line(error)}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _provide_kernel_cache() -> None:
+    """Give numba a place for compiled kernels where its own (the package, then the user's cache) cannot be written."""
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    package = Path(__file__).parent
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    existing = next(folder for folder in (user, *user.parents) if folder.exists())
+    if not os.access(package, os.W_OK) and not os.access(existing, os.W_OK):
+        os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"hmrtk-kernels-{os.getuid()}")
 
 
 def _one_line(error: Exception) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from hmrtk.cli.main import COMMANDS
+from hmrtk.cli.main import COMMANDS, _provide_kernel_cache
 
 HEAVY = ("torch", "numba", "numpy", "pyarrow", "faiss", "matplotlib", "cv2", "scipy", "pandas")
 
@@ -96,3 +99,21 @@ def test_unknown_dataset_lists_the_nearest_first(tmp_path: object) -> None:
     done = run("build-prototypes", "--dataset", "h36", cwd=tmp_path)
     assert done.returncode == 1
     assert "unknown dataset 'h36'; known: h36m," in done.stderr
+
+
+def test_kernels_compile_where_nothing_of_the_user_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    _provide_kernel_cache()
+    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / f"hmrtk-kernels-{os.getuid()}")
+
+
+def test_numbas_own_cache_is_left_alone_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    _provide_kernel_cache()
+    assert "NUMBA_CACHE_DIR" not in os.environ

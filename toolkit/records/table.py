@@ -141,7 +141,8 @@ class RecordTable:
         if not have.all():
             raise InputError(f"{self.place} row {int((~have).argmax())}", "has no body parameters")
         transl = np.nan_to_num(self.array("transl"), nan=0.0)
-        return BodyParameters.of(*(self.array(c) for c in BODY_COLUMNS), transl)
+        orient, pose, betas = (self.array(c) for c in BODY_COLUMNS)
+        return BodyParameters.of(orient, pose, betas, transl)
 
     def take(self, index: NDArray[Any] | Sequence[int]) -> RecordTable:
         """The rows of an integer index or boolean mask, in that order."""
