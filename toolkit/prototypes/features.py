@@ -88,10 +88,12 @@ class Threads:
         self._limits.restore_original_limits()
 
     def each_slice(self, function: Callable[[slice], object], count: int, step: int = SLICE) -> None:
-        """Run ``function`` on slices of ``step`` that cover ``range(count)`` and wait; its errors are raised here.
+        """Run ``function`` on slices that cover ``range(count)`` and wait; its errors are raised here.
 
-        The slices do not depend on the number of threads, so neither does the rounding of a matrix product in one.
+        There are at least two slices, of at most ``step``. They do not depend on the number of threads, so neither
+        does the rounding of a matrix product in one.
         """
+        step = max(1, min(step, -(-count // 2)))
         slices = [slice(start, min(start + step, count)) for start in range(0, count, step)]
         waiting = [_pool(os.getpid(), processors()).submit(function, part) for part in slices]
         for task in waiting:

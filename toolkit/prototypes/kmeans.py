@@ -158,37 +158,31 @@ def fit_prototypes(
     labels, nearest = measure(body, parameters, chosen.bodies, singular, weights, chosen.label, compare, progress)
     objective = {"assigned": float(labels.weighted_distance.mean()), "nearest": float(nearest.mean())}
     history = chosen.history or [{"iteration": 0, "mean_distance": objective["assigned"]}]
-    notes = {"iterations": 0, "certified": 0, "rechecked": 0, **chosen.notes}
-    metadata = {
-        "body": body.fingerprint,
-        "method": config.method,
-        "metric": METRICS[config.method],
-        "weights": dict(config.weights),
-        "weights_note": "multiply coordinate differences before squaring",
-        "seed": config.seed,
-        "samples": len(parameters),
-        "root": root,
-        "objective": objective,
-        "history": history,
-        **notes,
-        "provenance": provenance(
-            "build-prototypes",
-            {**asdict(config), "weights": dict(config.weights)},
-            body.fingerprint,
-            inputs or {},
-            config.seed,
-        ),
-    }
+    notes = {"iterations": 0, "certified": 0, "rechecked": 0, **chosen.notes, "root": root, "samples": len(parameters)}
+    metadata = {**_description(config, body, inputs or {}), **notes, "objective": objective, "history": history}
     counts = np.bincount(labels.label, minlength=len(chosen.bodies))
     distance = np.bincount(labels.label, labels.distance, len(chosen.bodies)) / np.maximum(counts, 1)
     prototypes = PrototypeSet.of(chosen.bodies, metadata, counts, distance, singular)
-    certified, rechecked, iterations = (int(notes[name]) for name in ("certified", "rechecked", "iterations"))
+    certified, rechecked, iterations = (int(metadata[name]) for name in ("certified", "rechecked", "iterations"))
     return Fit(prototypes, labels, history, certified, rechecked, iterations, objective)
 
 
 def singular_prototype(parameters: BodyParameters, body: BodyModel, progress: Progress = silent) -> PrototypeSet:
     """The mean of all bodies as a set with K = 1 (method ``mean``); errors as in ``fit_prototypes``."""
     return fit_prototypes(parameters, body, PrototypeConfig(k=1, method="mean"), progress).prototypes
+
+
+def _description(config: PrototypeConfig, body: BodyModel, inputs: Mapping[str, str]) -> dict[str, Any]:
+    plain = {**asdict(config), "weights": dict(config.weights)}
+    return {
+        "body": body.fingerprint,
+        "method": config.method,
+        "metric": METRICS[config.method],
+        "weights": plain["weights"],
+        "weights_note": "multiply coordinate differences before squaring",
+        "seed": config.seed,
+        "provenance": provenance("build-prototypes", plain, body.fingerprint, inputs, config.seed),
+    }
 
 
 def _vertex_kmeans(
