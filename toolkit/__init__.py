@@ -1,4 +1,4 @@
-"""The offline half of hmrtk, from raw files to what networks train on. The flow, each stage reading what the last wrote:
+"""The offline half of hmrtk, from raw files to what networks train on. Each stage reads what the one before wrote:
 
 1. ``sources``     read one raw format each: motion capture, data sets, the packaged ``embedded`` records
 2. ``records``     hold them: one row per person and image, conventions and provenance beside it

@@ -248,7 +248,7 @@ def render_iuv(
     """
     total = len(records)
     records = with_bodies(records)
-    crops = record_crops(records)
+    crops = record_crops(records, body)
     if not crops.valid.any():
         raise InputError(records.place, "no row has a crop camera", "keypoints2d and joints3d are missing or too few")
     records, camera = records.take(crops.valid), crops.camera[crops.valid]

@@ -151,22 +151,28 @@ def open_parquet(path: str | Path, kind: str, version: int) -> tuple[pq.ParquetF
         pass
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             path, "is not a readable Parquet file", f"truncated or corrupt: {_first_line(error)}"
         ) from None
-    raw = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
     try:
-        metadata = json.loads(raw) if raw else {}
-    except json.JSONDecodeError:
-        metadata = {}
-    if metadata.get("kind") != kind:
-        found = metadata.get("kind") or "a Parquet file that hmrtk did not write"
-        raise InputError(path, f"expected {kind}, got {found}")
+        metadata = _own_metadata(file.schema_arrow.metadata or {})
+    except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(path, "has damaged metadata", "make the file again") from None
+    if metadata["kind"] != kind:
+        raise InputError(path, f"expected {kind}, got {metadata['kind'] or 'a Parquet file that hmrtk did not write'}")
     if metadata["schema_version"] > version:
         found = metadata["schema_version"]
         raise InputError(path, f"has schema version {found}, this hmrtk reads up to {version}", "upgrade hmrtk")
     return file, metadata
+
+
+def _own_metadata(raw: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """The JSON under our key, with a kind (empty for a stranger's file) and a whole-numbered version."""
+    if METADATA_KEY not in raw:
+        return {"kind": "", "schema_version": 0}
+    metadata = json.loads(raw[METADATA_KEY])
+    return {**metadata, "kind": str(metadata["kind"]), "schema_version": int(metadata["schema_version"])}
 
 
 def read_parquet(
@@ -180,7 +186,7 @@ def read_parquet(
             raise InputError(path, f"has no column {', '.join(missing)}")
         try:
             return file.read(columns=list(columns) if columns is not None else None), metadata
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(path, "is damaged", _first_line(error)) from None
 
 

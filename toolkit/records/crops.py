@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import CROP_SIZE, solve_crop_camera
 from hmrtk.toolkit.geometry.crop import apply_affine, bbox_to_square, square_affine
+from hmrtk.toolkit.records.record import BODY_COLUMNS
 from hmrtk.toolkit.records.table import RecordTable
 
 EXPANSION = 1.2
@@ -46,15 +48,17 @@ class Crops:
         return square_affine(self.center, self.side * REGION_FACTOR, size)
 
 
-def record_crops(records: RecordTable, expansion: float = EXPANSION) -> Crops:
+def record_crops(records: RecordTable, body: BodyModel, expansion: float = EXPANSION) -> Crops:
     """Solve the crops and crop cameras of all records.
 
-    The camera follows from ``joints3d`` and ``keypoints2d`` (weighted least squares, as SPIN's training targets);
-    ``transl``, which ``joints3d`` includes where it is known, is taken out first. Rows with too few confident joints
-    get ``valid`` = False.
+    The camera is the one under which the 3D joints fall best on ``keypoints2d`` (weighted least squares, as SPIN's
+    training targets). A row with body parameters gives its own posed joints, ``transl`` left out, so rows without
+    ``joints3d`` have a camera too and the body's origin needs no guessing; other rows give ``joints3d`` as they stand.
+    Rows with too few confident joints get ``valid`` = False.
 
     Args:
         records: rows with ``bbox_xyxy``.
+        body: poses the rows that have parameters.
         expansion: crop box side over the tight box's longer side.
 
     Raises:
@@ -64,9 +68,18 @@ def record_crops(records: RecordTable, expansion: float = EXPANSION) -> Crops:
     if not boxed.all():
         raise InputError(f"{records.place} row {int((~boxed).argmax())}", "has no bbox_xyxy, so it has no crop")
     center, side = bbox_to_square(records.array("bbox_xyxy").astype(np.float64), expansion)
-    joints = np.nan_to_num(records.array("joints3d").astype(np.float64))  # (N, 24, 4), confidence 0 where null
-    joints[..., :3] -= np.nan_to_num(records.array("transl").astype(np.float64))[:, None]
     keypoints = np.nan_to_num(records.array("keypoints2d").astype(np.float64))
     keypoints[..., :2] = apply_affine(keypoints[..., :2], square_affine(center, side, CROP_SIZE))
-    camera, valid = solve_crop_camera(joints, keypoints)
+    camera, valid = solve_crop_camera(_joints(records, body), keypoints)
     return Crops(center, side, camera, valid)
+
+
+def _joints(records: RecordTable, body: BodyModel) -> NDArray[np.float64]:
+    """(N, 24, 4) spin24 joints and confidence (0 where there are none): of the posed body, else of the record."""
+    joints = np.nan_to_num(records.array("joints3d").astype(np.float64))
+    rows = np.flatnonzero(records.has(*BODY_COLUMNS))
+    if len(rows):
+        parameters = records.take(rows).parameters()
+        joints[rows, :, :3] = body.spin24_joints(parameters.replaced(transl=np.zeros((len(rows), 3))))
+        joints[rows, :, 3] = 1
+    return joints

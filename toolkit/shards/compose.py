@@ -114,7 +114,7 @@ class Composer:
             InputError: a photograph is missing or damaged; a row without a box.
         """
         records = chunk.records
-        crops = record_crops(records, self.config.expansion)
+        crops = record_crops(records, self.body, self.config.expansion)
         posed = self._pose(records, crops)
         columns = {f.name: _record_column(records, f.name, self.schema.field(f.name)) for f in RECORD_SCHEMA}
         columns |= self._crop_columns(crops)
