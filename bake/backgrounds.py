@@ -19,16 +19,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_opening, grey_closing
 
 STUDIO_LIGHTS = re.compile(r"bpy/[\d.]+/datafiles/studiolights/world/(\w+)\.exr$")
 PMNDRS_MODULE = re.compile(r"package/hdri/(\w+)\.exr\.js$")  # a JavaScript module with the file as a data URL
 DATA_URL = re.compile(r"base64,([A-Za-z0-9+/=]+)")
 
-# Exposure: outdoors, the 70th percentile of the luminance is the sunlit ground or the walls, not sky or lamps.
+# Exposure by a percentile of the luminance: the mean would follow the sun or a lamp, a few pixels a thousand times as
+# bright as the rest.
 EXPOSURE_PERCENTILE, EXPOSURE_TARGET = 70, 0.45
 WHITE_POINT = 3.0  # times the target; brighter than this is clipped
 GAMMA = 2.2
+
 JPEG_QUALITY = 90
+
+# In two of the npm package's panoramas the sun is a dark square: the lossy compression of the file broke on it. A hole
+# is a patch below DARK, at least HOLE_LEAST and at most HOLE_MOST pixels wide, in something brighter than BLINDING
+# (exposed units). Thinner dark lines around lamps are the same compression's ringing and stay.
+HOLE_LEAST, HOLE_MOST = 4, 9
+BLINDING = 9.0
+DARK = 1e-3
 
 
 def studio_lights(wheel: Path) -> dict[str, bytes]:
@@ -66,13 +76,21 @@ def decode_exr(data: bytes) -> NDArray[np.float32]:
             return np.array(pixels, np.float32)
 
 
+def fill_holes_in_the_sun(exposed: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Give dark patches inside something blinding the radiance around them; exposed radiance (H, W, 3) in and out."""
+    closed = grey_closing(exposed, size=(HOLE_MOST, HOLE_MOST, 1))
+    dark = (closed.min(-1) > BLINDING) & (exposed.min(-1) < DARK)
+    holes = binary_opening(dark, np.ones((HOLE_LEAST, HOLE_LEAST)))
+    return np.where(holes[..., None], closed, exposed)
+
+
 def tone_map(radiance: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Linear radiance (H, W, 3) → sRGB-like uint8, by Reinhard's curve with a white point.
 
     Reinhard, Stark, Shirley and Ferwerda, "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002, Eq. 4.
     """
     exposed = radiance / np.percentile(radiance.mean(-1), EXPOSURE_PERCENTILE) * EXPOSURE_TARGET
-    exposed = np.clip(exposed, 0, None)
+    exposed = fill_holes_in_the_sun(np.clip(exposed, 0, None))
     display = exposed * (1 + exposed / WHITE_POINT**2) / (1 + exposed)
     return (np.clip(display, 0, 1) ** (1 / GAMMA) * 255).astype(np.uint8)
 

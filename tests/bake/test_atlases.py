@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -128,24 +130,8 @@ def test_front_of_a_limb() -> None:
     assert (front == expected).mean() > 0.9  # a bent limb: its own middle line, not a plane, divides it
 
 
-def test_packaged_labels_come_from_the_packaged_body(body: dict[str, np.ndarray]) -> None:
-    """The label stage, run on the packaged arrays, gives the packaged charts."""
-    model = pytest.importorskip("bake.reference_body.model")
-    import scipy.sparse as sp
-
-    parts = body["jreg_data"], body["jreg_indices"].astype(int), body["jreg_indptr"].astype(int)
-    arrays = model.BodyArrays(
-        faces=body["faces"].astype(np.int64),
-        mirror=body["mirror"].astype(np.int64),
-        weights=body["weights"].astype(np.float64),
-        regressor=sp.csr_matrix(parts, shape=(50, 6890)).toarray()[:24].astype(np.float64),
-        region=np.full(6890, "body"),
-        uv=body["vt"].astype(np.float64),
-        corners=body["ft"].astype(np.int64),
-        **{f"template_{g}": body[f"v_template_{g}"].astype(np.float64) for g in ("neutral", "male", "female")},
-        **{f"shapes_{g}": body[f"shapedirs_{g}"].astype(np.float64) for g in ("neutral", "male", "female")},
-    )
-    atlas = charts.build_atlas(arrays)
+def test_chart_stage_gives_the_packaged_charts(body: dict[str, np.ndarray], baked: Any) -> None:
+    atlas = charts.build_atlas(baked)
     np.testing.assert_array_equal(atlas.chart, body["part"])
     np.testing.assert_array_equal(atlas.faces, body["dp_faces"])
     np.testing.assert_allclose(atlas.uv, body["dp_uv"], atol=1e-5)

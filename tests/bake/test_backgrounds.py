@@ -35,6 +35,18 @@ def test_black_negative_and_blinding_values_stay_in_range() -> None:
     assert picture[0, 1].tolist() == [255, 255, 255]
 
 
+def test_a_dark_square_in_the_sun_is_filled_and_a_dark_line_is_not() -> None:
+    radiance = np.full((40, 80, 3), 0.5)
+    radiance[5:25, 10:30] = 500.0
+    radiance[12:18, 17:23] = 1e-7  # the broken middle of the sun
+    radiance[5:25, 27] = 0.0  # a glazing bar
+    filled = backgrounds.fill_holes_in_the_sun(radiance)
+    assert (filled[12:18, 17:23] == 500).all()
+    untouched = np.ones((40, 80), bool)
+    untouched[12:18, 17:23] = False
+    np.testing.assert_array_equal(filled[untouched], radiance[untouched])
+
+
 def test_panoramas_are_found_in_both_archives(tmp_path: Path) -> None:
     wheel, package = tmp_path / "bpy.whl", tmp_path / "assets.tgz"
     with zipfile.ZipFile(wheel, "w") as archive:
