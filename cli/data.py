@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, chosen, common_options, json_option, record_options
+from hmrtk.cli.options import PATH, Selection, chosen, data_options, json_option, selects_records
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.shards.index import ShardIndex
@@ -52,7 +52,7 @@ def datasets_show(console: Console, name: str) -> None:
 @click.option("--root", type=PATH, help="Folder (or file) with the raw data; embedded needs none.")
 @click.option("--out", type=PATH, help="Folder for <split>.parquet; default: <workspace>/records/<dataset>.")
 @click.option("--split", help="Only this split.")
-@common_options
+@data_options
 @click.pass_obj
 def ingest(
     console: Console,
@@ -81,7 +81,6 @@ def ingest(
 
 
 @click.command("build-prototypes")
-@record_options("train")
 @click.option("--k", type=click.IntRange(min=1), default=50, show_default=True, help="Number of prototypes.")
 @click.option(
     "--method",
@@ -98,13 +97,11 @@ def ingest(
 @click.option("--tol", type=click.FloatRange(min=0), help="Stop when the mean distance improves by less, relatively.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--out", type=PATH, help="PrototypeSet file (.safetensors); labels go beside it (.labels.parquet).")
-@common_options
+@selects_records("train")
 @click.pass_obj
 def build_prototypes(
     console: Console,
-    dataset: str,
-    record_paths: tuple[Path, ...],
-    split: str,
+    selection: Selection,
     k: int,
     method: str,
     weights: str | None,
@@ -113,30 +110,24 @@ def build_prototypes(
     tol: float | None,
     device: str,
     out: Path | None,
-    body_path: Path | None,
-    limit: int | None,
-    seed: int,
 ) -> None:
     """Cluster the bodies of a dataset into K prototypes (P3DH K-Means) and label every sample."""
     from hmrtk.toolkit import pipeline
-    from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.body.parts import parse_weights
     from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
 
-    body = load_body(body_path)
-    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
+    body, records, name = selection.load(console.workspace)
     config = PrototypeConfig(
-        k=1 if method == "mean" else k, method=method, init=init, seed=seed, device=device,
+        k=1 if method == "mean" else k, method=method, init=init, seed=selection.seed, device=device,
         **chosen(weights=parse_weights(weights) if weights else None, max_iter=max_iter, tol=tol),
     )  # fmt: skip
-    out = out or pipeline.prototype_path(console.workspace, pipeline.dataset_name(records), config)
+    out = out or pipeline.prototype_path(console.workspace, name, config)
     run = pipeline.build_prototypes(records, body, config, out, console.progress)
     value = run.summary()
     console.result(value, prototype_lines(value))
 
 
 @click.command("render-iuv")
-@record_options("train")
 @click.option("--size", type=click.IntRange(min=8, max=2048), default=56, show_default=True, help="Map size in px.")
 @click.option(
     "--texture",
@@ -147,29 +138,22 @@ def build_prototypes(
 )
 @click.option("--out", type=PATH, help="Folder of the IUV set; default: <workspace>/iuv/<dataset>-<split>.")
 @click.option("--preview", type=click.IntRange(min=0), default=48, show_default=True, help="Maps on the contact sheet.")
-@common_options
+@selects_records("train")
 @click.pass_obj
 def render_iuv(
     console: Console,
-    dataset: str,
-    record_paths: tuple[Path, ...],
-    split: str,
+    selection: Selection,
     size: int,
     texture: str,
     out: Path | None,
     preview: int,
-    body_path: Path | None,
-    limit: int | None,
-    seed: int,
 ) -> None:
     """Render the IUV map of every record over its crop, and a contact sheet to look at."""
     from hmrtk.toolkit import pipeline
-    from hmrtk.toolkit.body.model import load_body
 
-    body = load_body(body_path)
-    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
-    out = out or console.workspace / "iuv" / f"{pipeline.dataset_name(records)}-{split}"
-    config = pipeline.IUVConfig(size=size, texture=texture, preview=preview, seed=seed)
+    body, records, name = selection.load(console.workspace)
+    out = out or console.workspace / "iuv" / f"{name}-{selection.split}"
+    config = pipeline.IUVConfig(size=size, texture=texture, preview=preview, seed=selection.seed)
     value = pipeline.render_iuv(records, body, config, out, console.progress).summary()
     lines = [f"{value['rows']} IUV maps in {value['out']}"]
     if value["left_out"]:
@@ -180,7 +164,6 @@ def render_iuv(
 
 
 @click.command("build-shards")
-@record_options("all")
 @click.option("--images", type=PATH, help="Folder that image_path in the records is relative to.")
 @click.option(
     "--synthesise/--no-synthesise",
@@ -192,13 +175,11 @@ def render_iuv(
 @click.option("--workers", type=click.IntRange(min=1), help="Parallel workers; default: all cores.")
 @click.option("--overwrite", is_flag=True, help="Replace shards made from other inputs or settings.")
 @click.option("--out", type=PATH, help="Folder of the shards; default: <workspace>/shards/<dataset>.")
-@common_options
+@selects_records("all")
 @click.pass_obj
 def build_shards(
     console: Console,
-    dataset: str,
-    record_paths: tuple[Path, ...],
-    split: str,
+    selection: Selection,
     images: Path | None,
     synthesise: bool | None,
     maps: str,
@@ -206,25 +187,18 @@ def build_shards(
     workers: int | None,
     overwrite: bool,
     out: Path | None,
-    body_path: Path | None,
-    limit: int | None,
-    seed: int,
 ) -> None:
     """Write training shards: picture, maps, camera and label of every record. Run again to resume."""
-    from hmrtk.toolkit import pipeline
-    from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
     from hmrtk.toolkit.shards import builder
     from hmrtk.toolkit.shards.plan import ShardConfig
 
-    body = load_body(body_path)
-    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
-    name = pipeline.dataset_name(records)
+    body, records, name = selection.load(console.workspace)
     config = ShardConfig(
         maps=tuple(m.strip() for m in maps.split(",") if m.strip()),
         images=images,
         synthesise=name == "embedded" if synthesise is None else synthesise,
-        seed=seed,
+        seed=selection.seed,
     )
     index = builder.build_shards(
         records,

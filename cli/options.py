@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hmrtk.cli.console import Console
+
+if TYPE_CHECKING:
+    from hmrtk.toolkit.body.model import BodyModel
+    from hmrtk.toolkit.records.table import RecordTable
 
 PATH = click.Path(path_type=Path)
 SPLIT = click.Choice(["train", "val", "test", "all"])
@@ -50,22 +56,45 @@ body_option = click.option(
     help="SMPL-format file or folder (.pkl, .npz, smplx layout); default: the embedded reference body.",
 )
 
-common_options = stack(
+data_options = stack(
     body_option,
     click.option("--limit", type=click.IntRange(min=1), help="Use at most N rows."),
     click.option(
-        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random choice."
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random choices."
     ),
     json_option,
 )
 
 
-def record_options(split: str) -> Callable[[Any], Any]:
-    """``--dataset``, ``--records`` and ``--split`` with its default."""
-    return stack(
-        click.option(
-            "--dataset", default="embedded", show_default=True, help="A dataset by name (hmrtk datasets list)."
-        ),
+@dataclass(frozen=True)
+class Selection:
+    """Which records a command works on: the values of ``selects_records``."""
+
+    dataset: str
+    record_paths: tuple[Path, ...]
+    split: str
+    body_path: Path | None
+    limit: int | None
+    seed: int
+
+    def load(self, workspace: Path) -> tuple[BodyModel, RecordTable, str]:
+        """The active body, the records, and the name of their dataset."""
+        from hmrtk.toolkit import pipeline
+        from hmrtk.toolkit.body.model import load_body
+
+        body = load_body(self.body_path)
+        records = pipeline.load_records(body, workspace, self.dataset, self.record_paths, self.split, self.limit)
+        return body, records, pipeline.dataset_name(records)
+
+
+def selects_records(split: str) -> Callable[[Any], Any]:
+    """``--dataset``, ``--records``, ``--split`` and the data options, handed over as one ``selection``.
+
+    Args:
+        split: the default split.
+    """
+    options = stack(
+        click.option("--dataset", default="embedded", show_default=True, help="Name of a dataset."),
         click.option(
             "--records",
             "record_paths",
@@ -75,7 +104,18 @@ def record_options(split: str) -> Callable[[Any], Any]:
             help="Record table(s) instead: a file, or a folder with <split>.parquet; may be repeated.",
         ),
         click.option("--split", type=SPLIT, default=split, show_default=True, help="Which split to use."),
+        data_options,
     )
+
+    def decorate(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*arguments: Any, **values: Any) -> Any:
+            selection = Selection(**{field.name: values.pop(field.name) for field in fields(Selection)})
+            return function(*arguments, selection=selection, **values)
+
+        return options(call)
+
+    return decorate
 
 
 def chosen(**options: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from hmrtk.cli.console import Console
 from hmrtk.cli.data import prototype_lines, shard_lines, shard_summary
-from hmrtk.cli.options import common_options
+from hmrtk.cli.options import data_options
 from hmrtk.cli.report import report_lines
 
 DATASET = "embedded"
@@ -48,7 +48,7 @@ class Stages:
     show_default=True,
     help="Shard rows, each with a synthesised picture, spread over train, val and test.",
 )
-@common_options
+@data_options
 @click.pass_obj
 def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, limit: int | None, seed: int) -> None:
     """Run the whole path on the embedded data: records, prototypes, IUV maps, shards, tail report."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, body_option, common_options, json_option, record_options
+from hmrtk.cli.options import PATH, Selection, selects_records
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
@@ -50,31 +50,26 @@ protocol_option = click.option(
 
 @click.command()
 @click.option("--predictions", "predictions_path", type=PATH, required=True, help="A predictions table.")
-@record_options("test")
 @protocol_option
-@body_option
-@json_option
+@selects_records("test")
 @click.pass_obj
 def evaluate(
     console: Console,
     predictions_path: Path,
-    dataset: str,
-    record_paths: tuple[Path, ...],
-    split: str,
     protocol: str,
-    body_path: Path | None,
+    selection: Selection,
 ) -> None:
     """Score predictions against records: MPJPE, PA-MPJPE and PVE in millimetres, under a named protocol."""
     from hmrtk.toolkit import pipeline
-    from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.evaluation import metrics, protocols
     from hmrtk.toolkit.evaluation.predictions import Predictions
 
-    body = load_body(body_path)
-    records = pipeline.with_bodies(pipeline.load_records(body, console.workspace, dataset, record_paths, split))
+    body, records, _ = selection.load(console.workspace)
+    records = pipeline.with_bodies(records)
     chosen = protocols.protocol(protocol)
-    predictions = Predictions.read(predictions_path)
-    errors = metrics.evaluate(records, predictions, body, chosen, body_of_gender(body_path), console.progress)
+    predictions = _for(records, Predictions.read(predictions_path), selection)
+    gendered = body_of_gender(selection.body_path)
+    errors = metrics.evaluate(records, predictions, body, chosen, gendered, console.progress)
     means = {name: float(getattr(errors, name).mean()) for name in ("mpjpe", "pa_mpjpe", "pve")}
     console.result(
         {"protocol": chosen.to_json(), "n": len(records), "metrics": means},
@@ -83,7 +78,6 @@ def evaluate(
 
 
 @click.command("tail-report")
-@record_options("test")
 @click.option(
     "--predictions",
     callback=_named_files,
@@ -101,13 +95,11 @@ def evaluate(
 @click.option("--rarest", type=click.IntRange(min=1), default=24, show_default=True, help="Rarest samples to draw.")
 @protocol_option
 @click.option("--out", type=PATH, help="Folder of the report; default: <workspace>/reports/<dataset>-<split>.")
-@common_options
+@selects_records("test")
 @click.pass_obj
 def tail_report(
     console: Console,
-    dataset: str,
-    record_paths: tuple[Path, ...],
-    split: str,
+    selection: Selection,
     predictions: dict[str, Path],
     baseline: str | None,
     tails: tuple[float, ...],
@@ -117,34 +109,25 @@ def tail_report(
     rarest: int,
     protocol: str,
     out: Path | None,
-    body_path: Path | None,
-    limit: int | None,
-    seed: int,
 ) -> None:
     """Report what happens on rare poses: the tail of a dataset, and errors on it for any system's predictions."""
     from hmrtk.reports.tail import build_tail_report
     from hmrtk.toolkit import pipeline
-    from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.evaluation.protocols import protocol as protocol_named
     from hmrtk.toolkit.prototypes.measure import distances_to
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet, from_spin_mean_params
     from hmrtk.toolkit.records.artefact import provenance
 
-    body = load_body(body_path)
-    chosen = protocol_named(protocol)
-    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split, limit)
-    name = pipeline.dataset_name(records)
-    memory = (
-        PrototypeSet.load(prototypes)
-        if prototypes
-        else default_prototypes(console, body, dataset, record_paths, name, k, seed)
-    )
+    measured = protocol_named(protocol)
+    body, records, name = selection.load(console.workspace)
+    memory = PrototypeSet.load(prototypes) if prototypes else default_prototypes(console, selection, body, name, k)
     records, labels = pipeline.labelled(records, memory, body, console.progress)
-    origin = from_spin_mean_params(singular) if singular else memory.singular_set()
+    origin = memory.singular_set()
     if singular:
+        origin = from_spin_mean_params(singular)
         labels = replace(labels, distance_to_singular=distances_to(records.parameters(), origin, body))
-    out = out or console.workspace / "reports" / f"{name}-{split}"
+    out = out or console.workspace / "reports" / f"{name}-{selection.split}"
     inputs = {"records": records.fingerprint, "prototypes": memory.fingerprint}
     config = {"tail": list(tails), "protocol": protocol, "baseline": baseline}
     report = build_tail_report(
@@ -154,31 +137,25 @@ def tail_report(
         labels,
         body,
         out,
-        predictions={system: _for(records, Predictions.read(path), limit) for system, path in predictions.items()},
+        predictions={system: _for(records, Predictions.read(path), selection) for system, path in predictions.items()},
         baseline=baseline,
         tails=tails,
-        protocol=chosen,
+        protocol=measured,
         rarest=min(rarest, len(records)),
-        provenance=provenance("tail-report", config, body.fingerprint, inputs, seed),
+        provenance=provenance("tail-report", config, body.fingerprint, inputs, selection.seed),
         progress=console.progress,
-        body_of_gender=body_of_gender(body_path),
+        body_of_gender=body_of_gender(selection.body_path),
     )
     console.result(report, report_lines(report, out))
 
 
-def _for(records: RecordTable, predictions: Predictions, limit: int | None) -> Predictions:
+def _for(records: RecordTable, predictions: Predictions, selection: Selection) -> Predictions:
     """The predictions of the records in use: with ``--limit``, those of the other rows are not missed."""
-    return predictions if limit is None else predictions.take(predictions.match(records, unknown="ignore"))
+    return predictions if selection.limit is None else predictions.take(predictions.match(records, unknown="ignore"))
 
 
 def default_prototypes(
-    console: Console,
-    body: BodyModel,
-    dataset: str,
-    record_paths: tuple[Path, ...],
-    name: str,
-    k: int | None,
-    seed: int,
+    console: Console, selection: Selection, body: BodyModel, name: str, k: int | None
 ) -> PrototypeSet:
     """The workspace's prototypes of a dataset; built from its training split when they are not there yet.
 
@@ -190,14 +167,15 @@ def default_prototypes(
     from hmrtk.toolkit.records.manifest import load_manifest, manifest_names
 
     known = load_manifest(name).default_k if name in manifest_names() else PrototypeConfig().k
-    config = PrototypeConfig(k=k or known, seed=seed)
+    config = PrototypeConfig(k=k or known, seed=selection.seed)
     path = pipeline.prototype_path(console.workspace, name, config)
     if path.exists():
         found = PrototypeSet.load(path)
         found.check_body(body)
+        console.say(f"prototypes: {path}, made of {found.metadata.get('samples')} samples")
         return found
-    split = "all" if record_paths else "train"
-    records = pipeline.load_records(body, console.workspace, dataset, record_paths, split)
+    training = replace(selection, split="all" if selection.record_paths else "train", limit=None)
+    _, records, _ = training.load(console.workspace)
     config = replace(config, k=min(config.k, len(pipeline.with_bodies(records))))
     console.say(f"building the prototypes first: {path}")
     return pipeline.build_prototypes(records, body, config, path, console.progress).fit.prototypes
