@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-anny_source = pytest.importorskip("bake.reference_body.anny_source", reason="the bake scripts are not installed")
+anny_source = pytest.importorskip(
+    "bake.reference_body.anny_source", reason="the bake scripts are not in this installation"
+)
 caps = pytest.importorskip("bake.reference_body.caps")
 landmarks = pytest.importorskip("bake.reference_body.landmarks")
 skinning = pytest.importorskip("bake.reference_body.skinning")

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-decimation = pytest.importorskip("bake.reference_body.decimation", reason="the bake scripts are not installed")
+decimation = pytest.importorskip(
+    "bake.reference_body.decimation", reason="the bake scripts are not in this installation"
+)
 mesh = pytest.importorskip("bake.reference_body.mesh")
 edge_flips = pytest.importorskip("bake.reference_body.edge_flips")
 

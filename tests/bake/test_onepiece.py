@@ -70,10 +70,9 @@ def small_layout() -> tuple[Any, np.ndarray]:
     """Four triangles around a raised point, and a layout of them."""
     points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.4, 0.5, 0.3]])
     triangles = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
-    weights = np.array([0.1, 0.2, 0.3, 0.4])
-    return stretch.StretchEnergy(points, triangles, weights, 1.0), points[:, :2] + 0.05 * np.sin(np.arange(10)).reshape(
-        5, 2
-    )
+    energy = stretch.StretchEnergy(points, triangles, np.array([0.1, 0.2, 0.3, 0.4]), 1.0)
+    wobble = 0.05 * np.sin(np.arange(10)).reshape(5, 2)
+    return energy, points[:, :2] + wobble
 
 
 def test_stretch_of_an_isometry_and_of_a_scaling() -> None:

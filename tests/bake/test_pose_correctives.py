@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-correctives = pytest.importorskip("bake.reference_body.pose_correctives", reason="the bake scripts are not installed")
+correctives = pytest.importorskip(
+    "bake.reference_body.pose_correctives", reason="the bake scripts are not in this installation"
+)
 target = pytest.importorskip("bake.reference_body.skinning_target")
 smpl_format = pytest.importorskip("bake.reference_body.smpl_format")
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-regressors = pytest.importorskip("bake.reference_body.regressors", reason="the bake scripts are not installed")
+regressors = pytest.importorskip(
+    "bake.reference_body.regressors", reason="the bake scripts are not in this installation"
+)
 smpl_format = pytest.importorskip("bake.reference_body.smpl_format")
 
-# FIELD order of SPIN's J_regressor_h36m.npy: +1 left (x > 0), -1 right, 0 on the midline.
+# Sides of the rows of SPIN's J_regressor_h36m.npy: +1 left (x > 0), -1 right, 0 on the midline.
 H36M_SIDES = [0, 1, 1, 1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1, -1, -1, -1]
 EXTRA_SIDES = [-1, 1, 0, 0, 0, 0, 0, 0, 0]
 
