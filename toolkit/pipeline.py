@@ -33,7 +33,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.iuv_set import write_iuv_set
 from hmrtk.toolkit.sources.embedded import DATASET as EMBEDDED
 from hmrtk.toolkit.sources.embedded import SPLITS, embedded_records
-from hmrtk.toolkit.sources.registry import open_source
+from hmrtk.toolkit.sources.registry import open_source, readable_formats
 from hmrtk.toolkit.synthesis.picture import write_png
 from hmrtk.toolkit.synthesis.sheet import contact_sheet
 
@@ -116,8 +116,14 @@ def load_records(
 
 def _not_ingested(dataset: str, folder: Path) -> str:
     manifest = load_manifest(dataset)
-    step = f"hmrtk ingest --dataset {dataset} --root DIR"
-    return f"{manifest.missing_message()}\nThen: {step} (it writes {folder}/<split>.parquet, which was looked for)."
+    if set(manifest.formats) & set(readable_formats()):
+        step = f"Then: hmrtk ingest --dataset {dataset} --root DIR, which writes {folder}/<split>.parquet."
+    else:
+        step = (
+            f"This version does not read these files yet. Make {folder}/<split>.parquet from them with "
+            "hmrtk.toolkit.records (see README, Your own data)."
+        )
+    return f"{manifest.missing_message()}\n{step}"
 
 
 def _record_files(path: Path, split: str) -> list[Path]:

@@ -79,9 +79,9 @@ def test_symmetric_atlas_gives_a_symmetric_space(size: int, body: BodyModel) -> 
     np.testing.assert_allclose(maps, reflected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "mean_mm", "max_mm"), [(56, 9, 120), (64, 8, 120), (128, 4, 70), (256, 2, 40)])
+@pytest.mark.parametrize(("size", "mean_mm", "max_mm"), [(56, 5, 80), (64, 4.5, 70), (128, 2.2, 45), (256, 1.2, 25)])
 def test_vertices_read_back(posed: Body, size: int, mean_mm: float, max_mm: float) -> None:
-    """Measured on these bodies: 7.5, 6.5, 3.1 and 1.4 mm on average and 81, 92, 42 and 22 at most (hands)."""
+    """Measured on embedded bodies: 4.3, 3.8, 1.7 and 0.8 mm on average and 54, 48, 28 and 16 at most."""
     space = UVSpace(onepiece_atlas(), size)
     read = space.vertices(space.location(posed.vertices, posed.joints[:, 0])) + posed.joints[:, :1]
     error = np.linalg.norm(read - posed.vertices, axis=-1) * 1000
@@ -97,8 +97,8 @@ def test_constant_maps_are_read_back_without_their_empty_texels() -> None:
     np.testing.assert_allclose(space.fitted_vertices(constant), 3.0, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "share"), [(56, 0.9), (128, 0.6), (256, 0.35)])
-def test_least_squares_halves_the_error(posed: Body, size: int, share: float) -> None:
+@pytest.mark.parametrize(("size", "share"), [(56, 0.8), (128, 0.4), (256, 0.15)])
+def test_least_squares_reads_better(posed: Body, size: int, share: float) -> None:
     space = UVSpace(onepiece_atlas(), size)
     maps = space.location(posed.vertices, posed.joints[:, 0])
     target = posed.vertices - posed.joints[:, :1]

@@ -158,7 +158,7 @@ def test_rows_without_a_body_have_null_maps_and_keep_their_neighbours(composer, 
 
 
 def test_rows_without_any_camera_have_no_maps_and_no_crop_camera(composer, records):
-    blind = composer(Chunk(without(records, "joints3d", "focal", rows=[2]), np.arange(len(records))))
+    blind = composer(Chunk(without(records, "keypoints2d", "focal", rows=[2]), np.arange(len(records))))
     assert not blind["crop_camera_valid"][2].as_py()
     assert blind["crop_camera"][2].as_py() is None
     assert not blind["iuv"][2].is_valid

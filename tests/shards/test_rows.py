@@ -67,7 +67,5 @@ def test_a_row_group_of_another_length_is_refused(folder, tmp_path):
 def test_metadata_that_is_not_ours_is_damage(tmp_path, blob):
     shard = tmp_path / "shard.parquet"
     pq.write_table(pa.table({"x": [1]}).replace_schema_metadata({b"hmrtk": blob}), shard)
-    with pytest.raises(
-        InputError, match=r"shard\.parquet: (has damaged metadata|expected hmrtk\.shard, got)"
-    ):
+    with pytest.raises(InputError, match=r"shard\.parquet: (has damaged metadata|expected hmrtk\.shard, got)"):
         open_shard(shard)

@@ -25,6 +25,7 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.engine import Engine, LocalEngine
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import atlas_for_body
+from hmrtk.toolkit.maps.onepiece import onepiece_for_body
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.prototypes.measure import assign
@@ -118,8 +119,11 @@ def _check(
         raise InputError(row, "has an image_path, but no image folder is given", "pass --images DIR or --synthesise")
     if config.images is not None and not config.images.is_dir():
         raise InputError(config.images, "no such image folder")
-    if "iuv" in config.maps and records.has(*BODY_COLUMNS).any():
-        atlas_for_body(body)
+    if records.has(*BODY_COLUMNS).any():
+        if "iuv" in config.maps:
+            atlas_for_body(body)
+        if set(config.maps) - {"iuv"}:
+            onepiece_for_body(body)
 
 
 def _fingerprints(

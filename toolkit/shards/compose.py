@@ -18,9 +18,10 @@ from hmrtk.toolkit.body.arrays import SMPLArrays
 from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.geometry.camera import CROP_SIZE
 from hmrtk.toolkit.maps.assignment import assigned_joints, displacement_map, joint_map, part_assignment
-from hmrtk.toolkit.maps.atlas import Atlas, atlas_for_body, onepiece_atlas
+from hmrtk.toolkit.maps.atlas import Atlas, atlas_for_body
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
 from hmrtk.toolkit.maps.location import UVSpace
+from hmrtk.toolkit.maps.onepiece import onepiece_for_body
 from hmrtk.toolkit.maps.projection import Projection
 from hmrtk.toolkit.records.crops import REGION_FACTOR, Crops, record_crops
 from hmrtk.toolkit.records.record import BODY_COLUMNS, RECORD_SCHEMA
@@ -101,7 +102,7 @@ class Composer:
 
     @cached_property
     def uv_space(self) -> UVSpace:
-        return UVSpace(onepiece_atlas(), self.config.uv_px)
+        return UVSpace(onepiece_for_body(self.body), self.config.uv_px)
 
     @cached_property
     def assignment(self) -> NDArray[np.uint8]:
