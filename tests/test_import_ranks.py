@@ -53,6 +53,7 @@ DOORS = {
     "click": ("cli",),
     "smplx": ("toolkit.body.layer",),
     "torch": ("toolkit.body.layer", "toolkit.shards.reader", "models", "cli.doctor"),
+    "sklearn": ("reports.embedding", "toolkit.prototypes.estimator"),
     "ray": ("toolkit.engine",),
 }
 
