@@ -52,9 +52,16 @@ DOORS = {
     "matplotlib": ("reports.figures",),
     "click": ("cli",),
     "smplx": ("toolkit.body.layer",),
-    "torch": ("toolkit.body.layer", "toolkit.shards.reader", "models", "cli.doctor"),
+    "torch": (
+        "toolkit.body.layer",
+        "toolkit.body.torch_posing",
+        "toolkit.prototypes.brute",
+        "toolkit.shards.reader",
+        "models",
+        "cli.doctor",
+    ),
     "sklearn": ("reports.embedding", "toolkit.prototypes.estimator"),
-    "ray": ("toolkit.engine",),
+    "ray": ("toolkit.engine.cluster",),
 }
 
 

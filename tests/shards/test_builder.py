@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from hmrtk.toolkit.body.model import load_body
-from hmrtk.toolkit.engine import LocalEngine
+from hmrtk.toolkit.engine.local import LocalEngine
 from hmrtk.toolkit.errors import BodyMismatchError, InputError, OutputError
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.prototypes.measure import assign

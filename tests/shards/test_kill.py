@@ -15,7 +15,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from hmrtk.toolkit.body.model import load_body
-from hmrtk.toolkit.engine import LocalEngine
+from hmrtk.toolkit.engine.local import LocalEngine
 from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.plan import ShardConfig
 from hmrtk.toolkit.sources.embedded import embedded_records

@@ -22,7 +22,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
-from hmrtk.toolkit.engine import Engine, LocalEngine
+from hmrtk.toolkit.engine.choice import Engine
+from hmrtk.toolkit.engine.local import LocalEngine
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import atlas_for_body
 from hmrtk.toolkit.maps.onepiece import onepiece_for_body

@@ -1,8 +1,4 @@
-"""Map a function over work items: in this process, in threads, or in worker processes.
-
-In: a picklable function and an iterable of items. Out: the results in the items' order, a bounded number in flight.
-Stages (shard building first) call it through the ``Engine`` protocol, so that a cluster engine can take its place.
-"""
+"""``LocalEngine``: map a function over work items in this process, in threads, or in spawned worker processes."""
 
 from __future__ import annotations
 
@@ -10,35 +6,21 @@ import contextlib
 import multiprocessing
 import os
 import pickle
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal
 
-from hmrtk.toolkit.errors import HmrtkError, InputError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-IN_FLIGHT_PER_WORKER = 2
-"""Results kept or being computed per worker: one worked on and one waiting for its turn bounds the memory."""
-
-_THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-class WorkerError(HmrtkError):
-    """A worker process died or failed in a way that is not the input's fault; the message names the item."""
-
-
-class Engine(Protocol):
-    """Where work runs. The function is shipped once per worker, so it may carry a large state (a body model)."""
-
-    workers: int
-
-    def map_ordered(
-        self, function: Callable[[Item], Result], items: Iterable[Item], describe: Callable[[Item], str] = repr
-    ) -> Iterator[Result]: ...
+from hmrtk.toolkit.engine.worker import (
+    IN_FLIGHT_PER_WORKER,
+    THREAD_VARIABLES,
+    Item,
+    Result,
+    WorkerError,
+    packed_error,
+    rebuilt_error,
+)
+from hmrtk.toolkit.errors import InputError
 
 
 class LocalEngine:
@@ -76,6 +58,9 @@ class LocalEngine:
         if self.kind == "thread":
             return _map_threads(function, items, self.workers)
         return _map_processes(function, items, self.workers, describe)
+
+    def close(self) -> None:
+        """Nothing to stop: threads and processes end with their map."""
 
 
 def _map_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
@@ -177,7 +162,7 @@ def _collect(pool: list[_Worker], names: dict[int, str], done: dict[int, Any]) -
             raise _death(worker, names) from None
         worker.position = None
         if not ok:
-            raise _rebuilt(value, names[position])
+            raise rebuilt_error(value, names[position])
         done[position] = value
 
 
@@ -191,7 +176,7 @@ def _death(worker: _Worker, names: dict[int, str]) -> WorkerError:
 
 def _serve(pipe: Connection, function: bytes, threads: int) -> None:
     """A worker process: unpack the function once, then answer items until the other end closes."""
-    for variable in _THREAD_VARIABLES:
+    for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, str(threads))
     work: Callable[[Any], Any] | None = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
@@ -201,27 +186,5 @@ def _serve(pipe: Connection, function: bytes, threads: int) -> None:
                 work = work or pickle.loads(function)  # noqa: S301 - made by our own parent process
                 answer = (True, work(item))
             except Exception as error:
-                answer = (False, _packed(error))
+                answer = (False, packed_error(error))
             pipe.send(answer)
-
-
-def _packed(error: Exception) -> tuple[bytes | None, str, str]:
-    """An exception for the pipe: type, args and attributes apart, because ours take other arguments than ``args``."""
-    text = "".join(traceback.format_exception(error))
-    try:
-        return pickle.dumps((type(error), error.args, error.__dict__)), f"{type(error).__name__}: {error}", text
-    except Exception:
-        return None, f"{type(error).__name__}: {error}", text
-
-
-def _rebuilt(packed: tuple[bytes | None, str, str], name: str) -> BaseException:
-    blob, line, text = packed
-    if blob is None:
-        error: BaseException = WorkerError(f"{name}: {line}")
-    else:
-        kind, args, attributes = pickle.loads(blob)  # noqa: S301 - made by our own worker process
-        error = kind.__new__(kind, *args)
-        error.args = args
-        error.__dict__.update(attributes)
-    error.add_note(f"in a worker process, working on {name}:\n{text}")
-    return error

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from hmrtk.toolkit.engine import IN_FLIGHT_PER_WORKER, LocalEngine, WorkerError
+from hmrtk.toolkit.engine.local import LocalEngine
+from hmrtk.toolkit.engine.worker import IN_FLIGHT_PER_WORKER, WorkerError
 from hmrtk.toolkit.errors import InputError
 
 KINDS = [(1, "process"), (2, "thread"), (2, "process")]

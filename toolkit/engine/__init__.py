@@ -1,0 +1,1 @@
+"""Where work runs: ``local`` on this machine, ``cluster`` on Ray; ``choice`` picks by name."""
