@@ -92,6 +92,12 @@ def body() -> BodyModel:
 
 
 @pytest.fixture(scope="session")
+def gendered_models() -> dict[str, BodyModel]:
+    """The reference body in its three genders."""
+    return {gender: load_body(gender=gender) for gender in ("neutral", "male", "female")}
+
+
+@pytest.fixture(scope="session")
 def random_parameters() -> Callable[[int, int], BodyParameters]:
     """(count, seed) → bodies whose rotations include zero, tiny, half and more than full turns."""
 
