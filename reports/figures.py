@@ -139,13 +139,16 @@ def dumbbells(names: Sequence[str], before: Array, after: Array, name: str, titl
 
 
 def curves(x: Array, lines: Mapping[str, Array], name: str, title: str, caption: str, labels: tuple[str, str],
-           systems: Sequence[str], bands: Mapping[str, tuple[Array, Array]], zero: bool = False) -> Chart:  # fmt: skip
+           systems: Sequence[str], bands: Mapping[str, tuple[Array, Array]], zero: bool = False,
+           log: bool = False, ylim: tuple[float | None, float | None] = (None, None)) -> Chart:  # fmt: skip
     """Lines with markers over common x.
 
     Args:
         systems: all systems of the report; a system has the same colour in every chart.
         bands: low and high around each line.
         zero: draw the line y = 0.
+        log: x is logarithmic, with a tick at every point.
+        ylim: ends of the y axis; None leaves them to the data.
     """
 
     def draw(axes: Axes) -> None:
@@ -155,12 +158,29 @@ def curves(x: Array, lines: Mapping[str, Array], name: str, title: str, caption:
             colour = PALETTE[systems.index(label) % len(PALETTE)]
             axes.plot(x, line, "o-", color=colour, label=label, markersize=4)
             axes.fill_between(x, *bands[label], color=colour, alpha=0.18, linewidth=0)
-        axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.set(xlabel=labels[0], ylabel=labels[1], ylim=ylim, xscale="log" if log else "linear")
+        if log:
+            axes.set_xticks(x, [f"{value:g}" for value in x])
+            axes.minorticks_off()
         _legend(axes)
 
     intervals = {label: {"low": low, "high": high} for label, (low, high) in bands.items()}
     data = {"x": x, "y": dict(lines), "interval": intervals}
     return _chart(draw, name, title, caption, data)
+
+
+def ranked_sizes(sizes: Mapping[str, Array], name: str, title: str, caption: str, labels: tuple[str, str]) -> Chart:
+    """Sizes in falling order against their rank, both logarithmic, one line per name; sizes of 0 are not drawn."""
+
+    def draw(axes: Axes) -> None:
+        for index, (label, values) in enumerate(sizes.items()):
+            shown = values[values > 0]
+            colour = PALETTE[index % len(PALETTE)]
+            axes.plot(np.arange(1, len(shown) + 1), shown, color=colour, label=label)
+        axes.set(xlabel=labels[0], ylabel=labels[1], xscale="log", yscale="log")
+        _legend(axes)
+
+    return _chart(draw, name, title, caption, {"sizes": dict(sizes)})
 
 
 def _chart(draw: Callable[[Axes], None], name: str, title: str, caption: str, data: dict[str, Any],
