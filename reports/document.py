@@ -44,6 +44,7 @@ class Document:
         facts: (value, what it is) for the row of large numbers.
         sections: in reading order.
         details: name → value, the provenance at the end.
+        numbers: the file beside the page that holds every number on it.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Document:
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     details: dict[str, Any] = field(default_factory=dict)
+    numbers: str = "report.json"
 
     def blocks(self, kind: type) -> list[Any]:
         """All tables, charts or galleries, in order."""
