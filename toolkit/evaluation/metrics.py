@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.gendered import GenderedBody
 from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
@@ -128,15 +129,11 @@ def evaluate(
     n = len(records)
     errors = Errors(protocol, np.empty(n), np.empty(n), np.empty(n), np.empty((n, len(protocol.indices))))
     done = 0
-    for gender in sorted(set(genders)):
-        rows = np.flatnonzero(genders == gender)
-        truth_body = known[gender]
+    for rows, truth_body in GenderedBody(known).groups(genders, CHUNK):
         predicted_body = truth_body if protocol.gender == "record-both" else body
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
-            _compare(errors, part, truth_body.pose(truth[part]), truth_body, matched.take(part), predicted_body)
-            done += len(part)
-            progress(f"evaluate {predictions.metadata.system}", done, n)
+        _compare(errors, rows, truth_body.pose(truth[rows]), truth_body, matched.take(rows), predicted_body)
+        done += len(rows)
+        progress(f"evaluate {predictions.metadata.system}", done, n)
     return errors
 
 
