@@ -25,6 +25,10 @@ COMMANDS = {
     "datasets": ("hmrtk.cli.data:datasets", "List, show and verify the datasets hmrtk knows."),
     "ingest": ("hmrtk.cli.data:ingest", "Read raw files into record tables."),
     "build-prototypes": ("hmrtk.cli.data:build_prototypes", "Cluster bodies into prototypes (P3DH K-Means)."),
+    "sweep-prototypes": (
+        "hmrtk.cli.sweep:sweep_prototypes",
+        "Choose K and part weights: cluster with several of each.",
+    ),
     "render-iuv": ("hmrtk.cli.data:render_iuv", "Render IUV maps and a contact sheet."),
     "build-shards": ("hmrtk.cli.data:build_shards", "Write training shards: pictures, maps, labels."),
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),

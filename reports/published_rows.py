@@ -1,6 +1,7 @@
 """Numbers that papers published, to stand beside measured ones; never mixed with them without the mark "published".
 
-In: ``published/*.toml`` (one file per paper); out: tables, and rows that fit a data set. Called by ``tail``.
+In: ``published/*.toml`` (one file per paper); out: tables, and rows that fit a data set. Called by ``tail``
+and ``sweep``.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ class PublishedValue:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One table of one paper as it was printed."""
+    """One table of one paper as it was printed; its rows are ``systems``, or ``settings`` of one system."""
 
     paper: str
     number: str
     caption: str
     columns: Sequence[dict[str, str]]
     rows: Sequence[dict[str, Any]]
+    subject: str = "systems"
 
     def values(self) -> list[PublishedValue]:
         """All printed numbers, one by one; cells that the paper leaves empty are left out."""
@@ -53,7 +55,7 @@ class PublishedTable:
 
     def to_table(self) -> Table:
         """As printed, for the page."""
-        columns = [Column("system", "System")]
+        columns = [Column("system", "System" if self.subject == "systems" else "Setting")]
         for index, column in enumerate(self.columns):
             subset = "" if column["subset"] == "Full" else f" {column['subset']}"
             label = f"{DATASET_NAMES[column['dataset']]}{subset} {METRIC_NAMES[column['metric']]}"
@@ -63,8 +65,8 @@ class PublishedTable:
         return Table(name, f"{self.paper}, Table {self.number} (published)", self.caption, columns, rows)
 
 
-def published_tables() -> list[PublishedTable]:
-    """All tables that are packaged, in the order of papers and numbers."""
+def published_tables(subject: str = "systems") -> list[PublishedTable]:
+    """All tables of ``systems`` (or of ``settings``) that are packaged, in the order of papers and numbers."""
     tables = []
     folder = resources.files("hmrtk.reports") / "published"
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
@@ -74,8 +76,9 @@ def published_tables() -> list[PublishedTable]:
             for table in content["table"]:
                 source = f"{content['paper']['title']}, Table {table['number']}"
                 caption = f"Published, not measured here: {source}. {table['caption']}"
-                tables.append(PublishedTable(paper, table["number"], caption, table["columns"], table["rows"]))
-    return tables
+                about = table.get("subject", "systems")
+                tables.append(PublishedTable(paper, table["number"], caption, table["columns"], table["rows"], about))
+    return [table for table in tables if table.subject == subject]
 
 
 def published_for(dataset: str) -> list[PublishedValue]:

@@ -60,7 +60,7 @@ DOORS = {
         "models",
         "cli.doctor",
     ),
-    "sklearn": ("reports.embedding", "toolkit.prototypes.estimator"),
+    "sklearn": ("reports.embedding", "toolkit.prototypes.estimator", "toolkit.prototypes.sweep"),
     "ray": ("toolkit.engine.cluster",),
 }
 
