@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, Selection, chosen, data_options, json_option, selects_records
+from hmrtk.cli.options import PATH, Selection, chosen, data_options, engine_option, json_option, selects_records
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.shards.index import ShardIndex
@@ -172,7 +173,8 @@ def render_iuv(
 )
 @click.option("--maps", default="iuv,location,joint,displacement", show_default=True, help="Which maps to store.")
 @click.option("--prototypes", type=PATH, help="PrototypeSet whose labels are stored with the rows.")
-@click.option("--workers", type=click.IntRange(min=1), help="Parallel workers; default: all cores.")
+@engine_option
+@click.option("--workers", type=click.IntRange(min=1), help="Parallel workers; default: all cores (of the cluster).")
 @click.option("--overwrite", is_flag=True, help="Replace shards made from other inputs or settings.")
 @click.option("--out", type=PATH, help="Folder of the shards; default: <workspace>/shards/<dataset>.")
 @selects_records("all")
@@ -184,11 +186,13 @@ def build_shards(
     synthesise: bool | None,
     maps: str,
     prototypes: Path | None,
+    engine: str,
     workers: int | None,
     overwrite: bool,
     out: Path | None,
 ) -> None:
     """Write training shards: picture, maps, camera and label of every record. Run again to resume."""
+    from hmrtk.toolkit.engine.choice import engine_by_name
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
     from hmrtk.toolkit.shards import builder
     from hmrtk.toolkit.shards.plan import ShardConfig
@@ -200,16 +204,17 @@ def build_shards(
         synthesise=name == "embedded" if synthesise is None else synthesise,
         seed=selection.seed,
     )
-    index = builder.build_shards(
-        records,
-        body,
-        out or console.workspace / "shards" / name,
-        config,
-        PrototypeSet.load(prototypes) if prototypes else None,
-        workers=workers,
-        overwrite=overwrite,
-        progress=console.progress,
-    )
+    with contextlib.closing(engine_by_name(engine, workers)) as running:
+        index = builder.build_shards(
+            records,
+            body,
+            out or console.workspace / "shards" / name,
+            config,
+            PrototypeSet.load(prototypes) if prototypes else None,
+            overwrite=overwrite,
+            progress=console.progress,
+            engine=running,
+        )
     value = shard_summary(index)
     console.result(value, shard_lines(value))
 

@@ -56,6 +56,14 @@ body_option = click.option(
     help="SMPL-format file or folder (.pkl, .npz, smplx layout); default: the embedded reference body.",
 )
 
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Work here, or on a Ray cluster (RAY_ADDRESS, else one that is started for the run).",
+)
+
 data_options = stack(
     body_option,
     click.option("--limit", type=click.IntRange(min=1), help="Use at most N rows."),
