@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-from hmrtk.toolkit.prototypes.search import CentreSearch, faiss_kmeans, resolve_device, version
+from hmrtk.toolkit.prototypes import search
+from hmrtk.toolkit.prototypes.search import CentreSearch, faiss_kmeans, gpu_count, gpu_support, resolve_device, version
+
+needs_gpu = pytest.mark.skipif(not gpu_count(), reason="FAISS sees no GPU here")
 
 
 def test_nearest_two_are_numpys() -> None:
@@ -55,5 +60,64 @@ def test_unknown_device_lists_the_known() -> None:
         resolve_device("gpu")
 
 
+def test_faiss_without_gpu_support_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(faiss, "StandardGpuResources", raising=False)
+    assert not gpu_support()
+    assert gpu_count() == 0
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(InputError, match=r"this FAISS was built without GPU support .*the faiss-gpu package"):
+        resolve_device("cuda")
+
+
+@pytest.mark.parametrize("gpus", [1, 3])
+def test_the_path_of_gpus_on_cpu_indices(monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+    """What is done for GPUs, with FAISS's own replicas of CPU indices in their place."""
+    seen: list[int] = []
+    kept: list[Any] = []
+
+    def replicas(resources: list[Any], index: Any, options: Any) -> Any:
+        assert [options.shard, options.useFloat16, options.use_cuvs] == [False] * 3
+        copies = faiss.IndexReplicas(index.d)
+        kept.extend(faiss.clone_index(index) for _ in resources)
+        for copy in kept:
+            copies.add_replica(copy)
+        whole = copies.search
+
+        def counted(points: Any, count: int) -> Any:
+            seen.append(len(points))
+            return whole(points, count)
+
+        copies.search = counted
+        return copies
+
+    monkeypatch.setattr(search, "gpu_count", lambda: gpus)
+    monkeypatch.setattr(search, "_resources", lambda process, count: [None] * count)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu_multiple_py", replicas)
+    monkeypatch.setattr(search, "GPU_QUERY_BYTES", 4 * 9 * 50)
+    rng = np.random.default_rng(0)
+    points, centres = rng.normal(size=(430, 9)).astype(np.float32), rng.normal(size=(20, 9)).astype(np.float32)
+    found = CentreSearch(9, "cuda")
+    assert found.device == "cuda"
+    for given in (centres, centres[:7]):  # a second search forgets the first centres
+        expected = CentreSearch(9, "cpu").nearest(given, points, 2)
+        distance, index = found.nearest(given, points, 2)
+        np.testing.assert_array_equal(index, expected[1])
+        np.testing.assert_allclose(distance, expected[0], rtol=1e-4, atol=1e-5)
+    assert max(seen) == 50 * gpus
+    assert sum(seen) == 2 * 430
+
+
+@needs_gpu
+@pytest.mark.parametrize("count", [1, 2])
+def test_gpus_find_what_the_cpu_finds(count: int) -> None:
+    rng = np.random.default_rng(2)
+    points, centres = (rng.normal(size=(n, 129)).astype(np.float32) for n in (5000, 50))
+    expected, found = (CentreSearch(129, device).nearest(centres, points, count) for device in ("cpu", "cuda"))
+    np.testing.assert_array_equal(found[1], expected[1])
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
+
+
 def test_version_names_faiss() -> None:
-    assert version()["faiss"] == faiss.__version__
+    told = version()
+    assert told["faiss"] == faiss.__version__
+    assert told["gpu_support"] == ("GPU" in told["options"])

@@ -1,10 +1,14 @@
-"""The only door to FAISS: nearest-centre search and plain K-Means, on the CPU or a GPU.
+"""The only door to FAISS: nearest-centre search and plain K-Means, on the CPU or on all GPUs.
 
 Float32 in, float32 out. Who needs exact answers takes what is found here as candidates (``certificate``).
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
+import threading
 from typing import Any
 
 import faiss
@@ -17,6 +21,23 @@ from hmrtk.toolkit.prototypes.features import Threads
 DEVICES = ("auto", "cpu", "cuda")
 QUERIES = 2048
 """Points that one thread searches at a time."""
+GPU_QUERY_BYTES = 64 * 2**20
+"""Bytes of points that each GPU is given at a time: small beside the memory of any card."""
+GPU_WORKSPACE = 512 * 2**20
+"""Bytes that FAISS keeps on each GPU for its own use; its default of 1.5 GB would crowd small cards."""
+
+_gpu_lock = threading.Lock()
+"""FAISS's GPU resources serve one call at a time."""
+
+
+def gpu_support() -> bool:
+    """Whether this FAISS was built for GPUs (``faiss-gpu``), be there one or not."""
+    return hasattr(faiss, "StandardGpuResources")
+
+
+def gpu_count() -> int:
+    """How many GPUs FAISS can use here."""
+    return faiss.get_num_gpus() if gpu_support() else 0
 
 
 def resolve_device(device: str) -> str:
@@ -28,18 +49,18 @@ def resolve_device(device: str) -> str:
     """
     if device not in DEVICES:
         raise UnknownNameError("device", device, DEVICES)
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    gpus = gpu_count()
     if device == "cuda" and not gpus:
-        raise InputError(
-            "device cuda",
-            "FAISS sees no GPU here",
-            "use device auto or cpu; a GPU needs an NVIDIA driver and the faiss-gpu package",
-        )
+        problem = "FAISS sees no GPU here" if gpu_support() else "this FAISS was built without GPU support"
+        remedy = "use device auto or cpu; a GPU needs an NVIDIA driver and the faiss-gpu package"
+        raise InputError("device cuda", problem, remedy)
     return "cuda" if gpus and device != "cpu" else "cpu"
 
 
 class CentreSearch:
     """Squared Euclidean distances from many points to a few centres.
+
+    With several GPUs each holds all centres and searches its share of the points.
 
     Args:
         width: length of the vectors.
@@ -48,11 +69,10 @@ class CentreSearch:
 
     def __init__(self, width: int, device: str = "auto") -> None:
         self.device = resolve_device(device)
+        self.gpus = gpu_count() if self.device == "cuda" else 0
         index: Any = faiss.IndexFlatL2(width)
-        if self.device == "cuda":
-            self._resources = faiss.StandardGpuResources()
-            index = faiss.index_cpu_to_gpu(self._resources, 0, index)
-        self._index = index
+        self._index = _on_gpus(index, self.gpus) if self.gpus else index
+        self._queries = max(1, GPU_QUERY_BYTES // (4 * width)) * self.gpus if self.gpus else QUERIES
 
     def nearest(
         self, centres: NDArray[np.float32], points: NDArray[np.float32], count: int
@@ -63,20 +83,45 @@ class CentreSearch:
             squared distances (N, count) float32, rising, correct to float32 rounding (tiny negative values occur);
             indices (N, count) int64.
         """
-        self._index.reset()
-        self._index.add(np.ascontiguousarray(centres, np.float32))
-        if self.device == "cuda":
-            return self._index.search(points, count)
         distances = np.empty((len(points), count), np.float32)
         indices = np.empty((len(points), count), np.int64)
-
-        def work(rows: slice) -> None:
-            faiss.omp_set_num_threads(1)  # of the calling thread only
-            distances[rows], indices[rows] = self._index.search(points[rows], count)
-
-        with Threads() as threads:  # FAISS's own threads slow down many times beside any other busy pool
-            threads.each_slice(work, len(points), QUERIES)
+        with _gpu_lock if self.gpus else contextlib.nullcontext():
+            self._index.reset()
+            self._index.add(np.ascontiguousarray(centres, np.float32))
+            self._search(np.ascontiguousarray(points, np.float32), distances, indices)
         return distances, indices
+
+    def _search(self, points: NDArray[np.float32], distances: NDArray[np.float32], indices: NDArray[np.int64]) -> None:
+        def work(rows: slice) -> None:
+            if not self.gpus:
+                faiss.omp_set_num_threads(1)  # of the calling thread only
+            distances[rows], indices[rows] = self._index.search(points[rows], indices.shape[1])
+
+        if self.gpus:
+            for start in range(0, len(points), self._queries):
+                work(slice(start, start + self._queries))
+            return
+        with Threads() as threads:  # FAISS's own threads slow down many times beside any other busy pool
+            threads.each_slice(work, len(points), self._queries)
+
+
+def _on_gpus(index: Any, gpus: int) -> Any:
+    """A copy of an index on each GPU, which share the queries among them.
+
+    FAISS's own float32 kernels are asked for: cuVS's and float16 storage may round more than ``certificate`` allows.
+    """
+    options = faiss.GpuMultipleClonerOptions()
+    options.shard, options.useFloat16, options.use_cuvs = False, False, False
+    return faiss.index_cpu_to_gpu_multiple_py(_resources(os.getpid(), gpus), index, options)
+
+
+@functools.lru_cache(maxsize=2)
+def _resources(process: int, gpus: int) -> list[Any]:
+    """One set of resources per GPU for all searches of a process: each sets memory aside."""
+    resources = [faiss.StandardGpuResources() for _ in range(gpus)]
+    for one in resources:
+        one.setTempMemory(GPU_WORKSPACE)
+    return resources
 
 
 def faiss_kmeans(
@@ -115,6 +160,6 @@ def faiss_kmeans(
 
 
 def version() -> dict[str, Any]:
-    """FAISS's version, its compile options and the number of GPUs it sees."""
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    return {"faiss": faiss.__version__, "options": faiss.get_compile_options().strip(), "gpus": gpus}
+    """FAISS's version, its compile options, whether it was built for GPUs and how many it sees."""
+    options = faiss.get_compile_options().strip()
+    return {"faiss": faiss.__version__, "options": options, "gpu_support": gpu_support(), "gpus": gpu_count()}
