@@ -239,7 +239,7 @@ def measured_run(
 
 def agreement(labels: Sequence[NDArray[np.integer]]) -> list[float]:
     """Adjusted Rand index (Hubert and Arabie 1985) of each pair: 1 for the same clusters, about 0 for unrelated."""
-    from sklearn.metrics import adjusted_rand_score
+    from sklearn.metrics import adjusted_rand_score  # type: ignore[import-untyped]
 
     return [float(adjusted_rand_score(a, b)) for a, b in itertools.combinations(labels, 2)]
 
@@ -302,10 +302,10 @@ def _kept(path: Path, inputs: str) -> dict[str, Any] | None:
     return value["run"]
 
 
-def _within(progress: Progress, done: int, total: int, name: str) -> Progress:
+def _within(progress: Progress, finished: int, fits: int, name: str) -> Progress:
     """Reports the stages of a fit as remarks on the sweep's own progress."""
 
-    def report(stage: str, part: int, parts: int, note: str = "") -> None:
-        progress("sweep", done, total, f"{name}: {stage} {part}/{parts}")
+    def report(stage: str, done: int, total: int, note: str = "") -> None:
+        progress("sweep", finished, fits, f"{name}: {stage} {done}/{total}")
 
     return report
