@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, Selection, chosen, data_options, engine_option, json_option, selects_records
+from hmrtk.cli.options import PATH, PLACE, Selection, chosen, data_options, engine_option, json_option, selects_records
 
 if TYPE_CHECKING:
+    from hmrtk.toolkit.records.remote import Place
     from hmrtk.toolkit.shards.index import ShardIndex
 
 
@@ -51,7 +52,7 @@ def datasets_show(console: Console, name: str) -> None:
 @click.option("--dataset", default="embedded", show_default=True, help="A dataset by name, or bvh, amc, deepmimic.")
 @click.option("--format", "fmt", help="Which of the dataset's formats, where it comes in several.")
 @click.option("--root", type=PATH, help="Folder (or file) with the raw data; embedded needs none.")
-@click.option("--out", type=PATH, help="Folder for <split>.parquet; default: <workspace>/records/<dataset>.")
+@click.option("--out", type=PLACE, help="Folder for <split>.parquet; default: <workspace>/records/<dataset>.")
 @click.option("--split", help="Only this split.")
 @data_options
 @click.pass_obj
@@ -60,7 +61,7 @@ def ingest(
     dataset: str,
     fmt: str | None,
     root: Path | None,
-    out: Path | None,
+    out: Place | None,
     split: str | None,
     body_path: Path | None,
     limit: int | None,
@@ -97,7 +98,7 @@ def ingest(
 @click.option("--max-iter", type=click.IntRange(min=1), help="Stop after this many iterations.")
 @click.option("--tol", type=click.FloatRange(min=0), help="Stop when the mean distance improves by less, relatively.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--out", type=PATH, help="PrototypeSet file (.safetensors); labels go beside it (.labels.parquet).")
+@click.option("--out", type=PLACE, help="PrototypeSet file (.safetensors); labels go beside it (.labels.parquet).")
 @selects_records("train")
 @click.pass_obj
 def build_prototypes(
@@ -110,7 +111,7 @@ def build_prototypes(
     max_iter: int | None,
     tol: float | None,
     device: str,
-    out: Path | None,
+    out: Place | None,
 ) -> None:
     """Cluster the bodies of a dataset into K prototypes (P3DH K-Means) and label every sample."""
     from hmrtk.toolkit import pipeline
@@ -137,7 +138,7 @@ def build_prototypes(
     show_default=True,
     help="U, V interpolated inside each face (PyMAF) or constant per face (DaNet).",
 )
-@click.option("--out", type=PATH, help="Folder of the IUV set; default: <workspace>/iuv/<dataset>-<split>.")
+@click.option("--out", type=PLACE, help="Folder of the IUV set; default: <workspace>/iuv/<dataset>-<split>.")
 @click.option("--preview", type=click.IntRange(min=0), default=48, show_default=True, help="Maps on the contact sheet.")
 @selects_records("train")
 @click.pass_obj
@@ -146,7 +147,7 @@ def render_iuv(
     selection: Selection,
     size: int,
     texture: str,
-    out: Path | None,
+    out: Place | None,
     preview: int,
 ) -> None:
     """Render the IUV map of every record over its crop, and a contact sheet to look at."""
@@ -165,31 +166,31 @@ def render_iuv(
 
 
 @click.command("build-shards")
-@click.option("--images", type=PATH, help="Folder that image_path in the records is relative to.")
+@click.option("--images", type=PLACE, help="Folder that image_path in the records is relative to.")
 @click.option(
     "--synthesise/--no-synthesise",
     default=None,
     help="Make a picture where there is no photograph; default: only for the embedded dataset.",
 )
 @click.option("--maps", default="iuv,location,joint,displacement", show_default=True, help="Which maps to store.")
-@click.option("--prototypes", type=PATH, help="PrototypeSet whose labels are stored with the rows.")
+@click.option("--prototypes", type=PLACE, help="PrototypeSet whose labels are stored with the rows.")
 @engine_option
 @click.option("--workers", type=click.IntRange(min=1), help="Parallel workers; default: all cores (of the cluster).")
 @click.option("--overwrite", is_flag=True, help="Replace shards made from other inputs or settings.")
-@click.option("--out", type=PATH, help="Folder of the shards; default: <workspace>/shards/<dataset>.")
+@click.option("--out", type=PLACE, help="Folder of the shards; default: <workspace>/shards/<dataset>.")
 @selects_records("all")
 @click.pass_obj
 def build_shards(
     console: Console,
     selection: Selection,
-    images: Path | None,
+    images: Place | None,
     synthesise: bool | None,
     maps: str,
-    prototypes: Path | None,
+    prototypes: Place | None,
     engine: str,
     workers: int | None,
     overwrite: bool,
-    out: Path | None,
+    out: Place | None,
 ) -> None:
     """Write training shards: picture, maps, camera and label of every record. Run again to resume."""
     from hmrtk.toolkit.engine.choice import engine_by_name
@@ -220,10 +221,10 @@ def build_shards(
 
 
 @click.command("verify-shards")
-@click.argument("directory", type=PATH, required=False)
+@click.argument("directory", type=PLACE, required=False)
 @json_option
 @click.pass_obj
-def verify_shards(console: Console, directory: Path | None) -> None:
+def verify_shards(console: Console, directory: Place | None) -> None:
     """Check hashes, schema, counts and pictures of shards; exit 1 on any damage."""
     from hmrtk.toolkit.shards.verify import verify_shards as verify
 

@@ -14,9 +14,32 @@ from hmrtk.cli.console import Console
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
+    from hmrtk.toolkit.records.remote import Place
     from hmrtk.toolkit.records.table import RecordTable
 
-PATH = click.Path(path_type=Path)
+
+class LocalPath(click.Path):
+    """A path on this machine; a URL is refused, where ``Path`` would make ``s3:/bucket`` of ``s3://bucket``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and "://" in value:
+            self.fail(f"{value!r} is a URL; only local paths are possible here", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class AnyPlace(click.Path):
+    """A path on this machine, or a URL of an object store (``records.remote.RemotePath``)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and "://" in value:
+            from hmrtk.toolkit.records.remote import located
+
+            return located(value)
+        return super().convert(value, param, ctx)
+
+
+PATH = LocalPath(path_type=Path)
+PLACE = AnyPlace(path_type=Path)
 SPLIT = click.Choice(["train", "val", "test", "all"])
 
 
@@ -79,7 +102,7 @@ class Selection:
     """Which records a command works on: the values of ``selects_records``."""
 
     dataset: str
-    record_paths: tuple[Path, ...]
+    record_paths: tuple[Place, ...]
     split: str
     body_path: Path | None
     limit: int | None
@@ -106,7 +129,7 @@ def selects_records(split: str) -> Callable[[Any], Any]:
         click.option(
             "--records",
             "record_paths",
-            type=PATH,
+            type=PLACE,
             multiple=True,
             metavar="PATH",
             help="Record table(s) instead: a file, or a folder with <split>.parquet; may be repeated.",

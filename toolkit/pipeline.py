@@ -29,6 +29,7 @@ from hmrtk.toolkit.records.artefact import provenance
 from hmrtk.toolkit.records.crops import record_crops
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.record import BODY_COLUMNS
+from hmrtk.toolkit.records.remote import Place, files_in
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.iuv_set import write_iuv_set
 from hmrtk.toolkit.sources.embedded import DATASET as EMBEDDED
@@ -49,7 +50,7 @@ def ingest(
     dataset: str,
     fmt: str | None,
     root: Path | None,
-    out: Path,
+    out: Place,
     body: BodyModel,
     *,
     split: str | None = None,
@@ -81,7 +82,7 @@ def load_records(
     body: BodyModel,
     workspace: Path,
     dataset: str = EMBEDDED,
-    paths: Sequence[Path] = (),
+    paths: Sequence[Place] = (),
     split: str = "train",
     limit: int | None = None,
 ) -> RecordTable:
@@ -126,10 +127,10 @@ def _not_ingested(dataset: str, folder: Path) -> str:
     return f"{manifest.missing_message()}\n{step}"
 
 
-def _record_files(path: Path, split: str) -> list[Path]:
+def _record_files(path: Place, split: str) -> list[Place]:
     if not path.is_dir():
         return [path]
-    files = sorted(path.glob("*.parquet"))
+    files = files_in(path, "*.parquet")
     chosen_files = files if split == "all" else [f for f in files if f.stem == split]
     if not chosen_files:
         there = ", ".join(f.stem for f in files) or "none"
@@ -162,8 +163,8 @@ class PrototypeRun:
     """A finished ``build_prototypes``: the fit and where it was written."""
 
     fit: Fit
-    path: Path
-    labels_path: Path
+    path: Place
+    labels_path: Place
 
     def summary(self) -> dict[str, Any]:
         """The numbers of the run as plain JSON values."""
@@ -192,7 +193,7 @@ def prototype_path(workspace: Path, dataset: str, config: PrototypeConfig) -> Pa
 
 
 def build_prototypes(
-    records: RecordTable, body: BodyModel, config: PrototypeConfig, out: Path, progress: Progress = silent
+    records: RecordTable, body: BodyModel, config: PrototypeConfig, out: Place, progress: Progress = silent
 ) -> PrototypeRun:
     """Cluster the bodies of ``records``; write the set to ``out`` and its labels beside it (``.labels.parquet``)."""
     records = with_bodies(records)
@@ -228,11 +229,11 @@ class IUVConfig:
 class IUVRun:
     """A finished ``render_iuv``."""
 
-    out: Path
-    files: tuple[Path, ...]
+    out: Place
+    files: tuple[Place, ...]
     rows: int
     left_out: int
-    preview: Path | None
+    preview: Place | None
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -245,7 +246,7 @@ class IUVRun:
 
 
 def render_iuv(
-    records: RecordTable, body: BodyModel, config: IUVConfig, out: Path, progress: Progress = silent
+    records: RecordTable, body: BodyModel, config: IUVConfig, out: Place, progress: Progress = silent
 ) -> IUVRun:
     """Render the IUV map of every record with a body and a solvable crop camera; write the set and a contact sheet.
 
@@ -285,7 +286,7 @@ _SHEET_COLUMNS = 8
 _SHEET_PX = 168
 
 
-def _write_sheet(maps: NDArray[np.uint8], records: RecordTable, path: Path) -> None:
+def _write_sheet(maps: NDArray[np.uint8], records: RecordTable, path: Place) -> None:
     zoom = max(1, _SHEET_PX // maps.shape[-1])
     pictures = [np.kron(rgb, np.ones((zoom, zoom, 1), np.uint8)) for rgb in iuv_to_rgb(maps)]
     captions = [action or name for action, name in zip(records.array("action"), records.sample_ids, strict=True)]

@@ -23,7 +23,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.compose import Composer
 from hmrtk.toolkit.shards.index import ShardIndex
-from hmrtk.toolkit.shards.plan import exclusive
+from hmrtk.toolkit.shards.lock import exclusive
 from hmrtk.toolkit.shards.reader import ShardDataset, read_row
 from hmrtk.toolkit.shards.verify import verify_shards
 

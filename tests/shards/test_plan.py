@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from hmrtk.toolkit.errors import InputError, OutputError, UnknownNameError
+from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.record import RecordMetadata
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.shards.plan import ShardConfig, ShardPlan, exclusive
+from hmrtk.toolkit.shards.plan import ShardConfig, ShardPlan
 from hmrtk.toolkit.synthesis.scene import SceneConfig
 
 SPLITS = ["val", "train", "val", "train", "train", "val", "train"]
@@ -96,33 +93,3 @@ def test_impossible_configurations_are_refused():
     for name in ("region_px", "iuv_px", "uv_px", "rows_per_shard", "rows_per_group"):
         with pytest.raises(InputError, match=f"{name}: expected at least 1, got 0"):
             replace(ShardConfig(), **{name: 0})
-
-
-def test_a_second_builder_is_refused_with_one_line(tmp_path):
-    with (
-        exclusive(tmp_path),
-        pytest.raises(OutputError, match="another process is building these shards"),
-        exclusive(tmp_path),
-    ):
-        pytest.fail("got in")
-    with exclusive(tmp_path):
-        assert (tmp_path / ".lock").exists()  # a lock file that is left over holds nobody up
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path):
-    code = f"""if True:
-        import os, signal
-        from pathlib import Path
-        from hmrtk.toolkit.shards.plan import exclusive
-        with exclusive(Path({str(tmp_path)!r})):
-            os.kill(os.getpid(), signal.SIGKILL)
-    """
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    with exclusive(tmp_path):
-        assert (tmp_path / ".lock").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be written"), exclusive(Path(tmp_path / "file" / "out")):
-        pytest.fail("got in")

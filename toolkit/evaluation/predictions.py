@@ -7,7 +7,6 @@ the camera frame, without translation; ``camera`` is the crop camera of ``hmrtk.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
 from hmrtk.toolkit.records.record import tensor
+from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.records.table import RecordTable
 
 KIND = "hmrtk.predictions"
@@ -138,7 +138,7 @@ class Predictions:
         vertices = None if self.vertices is None else self.vertices[rows]
         return Predictions(ids, parameters, self.metadata, camera, joints3d, vertices, self.place)
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: str | Place) -> None:
         """Validate and write atomically."""
         self.validate()
         n = len(self)
@@ -153,7 +153,7 @@ class Predictions:
         write_parquet(path, pa.table(columns), KIND, SCHEMA_VERSION, asdict(self.metadata))
 
     @classmethod
-    def read(cls, path: str | Path) -> Predictions:
+    def read(cls, path: str | Place) -> Predictions:
         """Read and validate a predictions file.
 
         Raises:

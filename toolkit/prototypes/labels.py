@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
+from hmrtk.toolkit.records.remote import Place
 
 KIND = "hmrtk.labels"
 SCHEMA_VERSION = 1
@@ -52,7 +52,7 @@ class Labels:
         return len(self.label)
 
 
-def write_labels(path: str | Path, sample_ids: Sequence[str], labels: Labels, metadata: Mapping[str, Any]) -> None:
+def write_labels(path: str | Place, sample_ids: Sequence[str], labels: Labels, metadata: Mapping[str, Any]) -> None:
     """Write labels atomically as Parquet, one row per sample.
 
     Args:
@@ -70,7 +70,7 @@ def write_labels(path: str | Path, sample_ids: Sequence[str], labels: Labels, me
     write_parquet(path, pa.Table.from_arrays(columns, schema=LABEL_SCHEMA), KIND, SCHEMA_VERSION, metadata)
 
 
-def read_labels(path: str | Path) -> tuple[list[str], Labels, dict[str, Any]]:
+def read_labels(path: str | Place) -> tuple[list[str], Labels, dict[str, Any]]:
     """Read labels: sample ids, labels in the same order, metadata.
 
     Raises:
@@ -95,7 +95,7 @@ def read_labels(path: str | Path) -> tuple[list[str], Labels, dict[str, Any]]:
     return names, Labels(**arrays), metadata
 
 
-def _check_unique(path: str | Path, sample_ids: Sequence[str]) -> None:
+def _check_unique(path: str | Place, sample_ids: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for row, name in enumerate(sample_ids):
         if name in seen:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,8 @@ from hmrtk.toolkit.geometry.rotation import (
     rotmat_to_axis_angle,
     rotmat_to_rot6d,
 )
-from hmrtk.toolkit.records.artefact import atomic_path, open_input
+from hmrtk.toolkit.records.artefact import atomic_path, local_copy, open_input
+from hmrtk.toolkit.records.remote import Place, located
 
 KIND = "hmrtk.prototypes"
 SCHEMA_VERSION = 1
@@ -146,7 +146,7 @@ class PrototypeSet:
         }
         return replace(PrototypeSet.of(self.singular, {**kept, "method": "mean"}), place=self.place)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Place) -> None:
         """Write atomically; the same set gives the same bytes.
 
         Raises:
@@ -170,7 +170,7 @@ class PrototypeSet:
             save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, {METADATA_KEY: blob})
 
     @classmethod
-    def load(cls, path: str | Path) -> PrototypeSet:
+    def load(cls, path: str | Place) -> PrototypeSet:
         """Read a set.
 
         Raises:
@@ -192,7 +192,7 @@ class PrototypeSet:
         )
 
 
-def from_spin_mean_params(path: str | Path) -> PrototypeSet:
+def from_spin_mean_params(path: str | Place) -> PrototypeSet:
     """Read SPIN's ``smpl_mean_params.npz``: ``pose`` (144,) rot6d interleaved, ``shape`` (10,), ``cam`` (3,).
 
     The file names no body, so the set fits any.
@@ -218,13 +218,13 @@ def from_spin_mean_params(path: str | Path) -> PrototypeSet:
     except InputError as error:
         raise InputError(path, f"pose is no rotation: {error.problem}") from None
     pose = rotmat_to_axis_angle(rotmat)
-    metadata = {"method": "mean", "body": "", "root": "given", "source": Path(path).name}
+    metadata = {"method": "mean", "body": "", "root": "given", "source": located(path).name}
     camera = tuple(float(value) for value in arrays["cam"])
     parameters = BodyParameters.of(pose[:, 0], pose[:, 1:], arrays["shape"][None])
     return replace(PrototypeSet.of(parameters, metadata, camera=camera), place=str(path))  # type: ignore[arg-type]
 
 
-def to_spin_mean_params(prototypes: PrototypeSet, path: str | Path) -> None:
+def to_spin_mean_params(prototypes: PrototypeSet, path: str | Place) -> None:
     """Write the singular prototype as SPIN's ``smpl_mean_params.npz``.
 
     Raises:
@@ -235,11 +235,9 @@ def to_spin_mean_params(prototypes: PrototypeSet, path: str | Path) -> None:
         np.savez(stream, pose=rot6d, shape=prototypes.singular.betas[0], cam=prototypes.camera)
 
 
-def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    with open_input(path):
-        pass
+def _read(path: str | Place) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
-        with safe_open(str(path), framework="numpy") as file:
+        with local_copy(path) as local, safe_open(str(local), framework="numpy") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError, TypeError):
@@ -253,7 +251,7 @@ def _read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     return {k: v for k, v in metadata.items() if k not in ("kind", "schema_version", "fingerprint")}, arrays
 
 
-def _check_arrays(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _check_arrays(path: str | Place, arrays: Mapping[str, NDArray[Any]]) -> None:
     k = len(arrays["global_orient"]) if arrays.get("global_orient", np.zeros(())).ndim else 0
     for name, shape in _SHAPES.items():
         if name not in arrays:

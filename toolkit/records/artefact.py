@@ -1,7 +1,8 @@
 """What every file hmrtk writes has in common: an atomic write, a kind and version, provenance, and readable errors.
 
 A writer gets a temporary name beside the target; when it returns, the bytes are synced and renamed into place, so a
-killed process leaves either the old file or the new one, never half of one.
+killed process leaves either the old file or the new one, never half of one. Every path may be a URL (``remote``): the
+temporary file is then a local one, and putting it into the object store is the atomic step.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hmrtk.toolkit.errors import InputError, OutputError
+from hmrtk.toolkit.records.remote import Place, RemotePath, located
 
 METADATA_KEY = b"hmrtk"
 
@@ -49,7 +52,7 @@ def provenance(command: str, config: Mapping[str, Any], body: str, inputs: Mappi
     }
 
 
-def file_fingerprint(path: str | Path) -> str:
+def file_fingerprint(path: str | Place) -> str:
     """sha256 of a file's bytes, hex."""
     digest = hashlib.sha256()
     with open_input(path) as stream:
@@ -59,10 +62,11 @@ def file_fingerprint(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def open_input(path: str | Path) -> Iterator[Any]:
+def open_input(path: str | Place) -> Iterator[Any]:
     """Open a file for reading bytes; a missing or unreadable one becomes an ``InputError``."""
+    path = located(path)
     try:
-        stream = open(path, "rb")  # noqa: SIM115 - closed by the with below
+        stream = path.open() if isinstance(path, RemotePath) else open(path, "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         raise InputError(path, "no such file") from None
     except IsADirectoryError:
@@ -74,13 +78,17 @@ def open_input(path: str | Path) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def atomic_path(target: str | Path) -> Iterator[Path]:
+def atomic_path(target: str | Place) -> Iterator[Path]:
     """A temporary path beside ``target``, synced and renamed onto it when the block ends without an error.
 
     Raises:
         OutputError: when the place cannot be written or the disk is full; ``target`` is then untouched.
     """
-    target = Path(target)
+    target = located(target)
+    if isinstance(target, RemotePath):
+        with _uploaded(target) as path:
+            yield path
+        return
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,18 +109,48 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
-def write_bytes(target: str | Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _uploaded(target: RemotePath) -> Iterator[Path]:
+    """A local temporary path, put into the object store when the block ends without an error."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="hmrtk-upload-") as folder:
+            path = Path(folder) / target.name
+            yield path
+            try:
+                target.upload(path)
+            except InputError as error:
+                raise OutputError(f"{target}: cannot be written: {error.problem} ({error.remedy})") from None
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def local_copy(path: str | Place) -> Iterator[Path]:
+    """A readable file as a local path: itself, or a temporary copy of what a URL names; errors as in ``open_input``."""
+    path = located(path)
+    with open_input(path) as stream:
+        if isinstance(path, Path):
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="hmrtk-download-") as folder:
+            copy = Path(folder) / path.name
+            with open(copy, "wb") as out:
+                shutil.copyfileobj(stream, out)
+            yield copy
+
+
+def write_bytes(target: str | Place, data: bytes) -> None:
     """Write ``data`` atomically."""
     with atomic_path(target) as path:
         path.write_bytes(data)
 
 
-def write_json(target: str | Path, value: Any) -> None:
+def write_json(target: str | Place, value: Any) -> None:
     """Write ``value`` atomically as JSON: sorted keys, two spaces, a final newline."""
     write_bytes(target, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Place) -> Any:
     """Read a JSON file.
 
     Raises:
@@ -133,7 +171,7 @@ def schema_metadata(kind: str, version: int, metadata: Mapping[str, Any]) -> dic
     return {METADATA_KEY: json.dumps(value, sort_keys=True, ensure_ascii=False).encode()}
 
 
-def write_parquet(target: str | Path, table: pa.Table, kind: str, version: int, metadata: Mapping[str, Any]) -> None:
+def write_parquet(target: str | Place, table: pa.Table, kind: str, version: int, metadata: Mapping[str, Any]) -> None:
     """Write a table atomically with its kind, version and metadata; zstd, every page with a checksum."""
     kept = table.schema.metadata or {}
     table = table.replace_schema_metadata({**kept, **schema_metadata(kind, version, metadata)})
@@ -141,16 +179,20 @@ def write_parquet(target: str | Path, table: pa.Table, kind: str, version: int, 
         pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
-def open_parquet(path: str | Path, kind: str, version: int) -> tuple[pq.ParquetFile, dict[str, Any]]:
+def open_parquet(path: str | Place, kind: str, version: int) -> tuple[pq.ParquetFile, dict[str, Any]]:
     """Open a Parquet artefact of a given kind.
 
     Raises:
         InputError: missing, truncated, not Parquet, of another kind, or of a newer schema version.
     """
+    path = located(path)
     with open_input(path):
         pass
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        if isinstance(path, RemotePath):
+            file = pq.ParquetFile(path.open(buffered=False), page_checksum_verification=True, pre_buffer=True)
+        else:
+            file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             path, "is not a readable Parquet file", f"truncated or corrupt: {_first_line(error)}"
@@ -176,7 +218,7 @@ def _own_metadata(raw: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 def read_parquet(
-    path: str | Path, kind: str, version: int, columns: Sequence[str] | None = None
+    path: str | Place, kind: str, version: int, columns: Sequence[str] | None = None
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Read a Parquet artefact (all or some columns) and its metadata; errors as in ``open_parquet``."""
     file, metadata = open_parquet(path, kind, version)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
 from hmrtk.toolkit.records.record import BODY_COLUMNS, KIND, RECORD_SCHEMA, SCHEMA_VERSION, RecordMetadata
+from hmrtk.toolkit.records.remote import Place
 
 
 class RecordTable:
@@ -53,7 +54,7 @@ class RecordTable:
         return records
 
     @classmethod
-    def read(cls, path: str | Path) -> RecordTable:
+    def read(cls, path: str | Place) -> RecordTable:
         """Read and validate one record table.
 
         Raises:
@@ -83,7 +84,7 @@ class RecordTable:
         records.validate()
         return records
 
-    def write(self, path: str | Path) -> None:
+    def write(self, path: str | Place) -> None:
         """Validate and write atomically."""
         self.validate()
         write_parquet(path, self.table, KIND, SCHEMA_VERSION, self.metadata.to_json())

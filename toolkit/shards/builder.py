@@ -15,7 +15,6 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +32,12 @@ from hmrtk.toolkit.prototypes.measure import assign
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.records.artefact import file_fingerprint, provenance
 from hmrtk.toolkit.records.record import BODY_COLUMNS
+from hmrtk.toolkit.records.remote import Place, below, byte_size, files_in, located
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.compose import Chunk, Composer
 from hmrtk.toolkit.shards.index import INDEX_NAME, ShardEntry, ShardIndex
-from hmrtk.toolkit.shards.plan import PlannedShard, ShardConfig, ShardPlan, clear, exclusive
+from hmrtk.toolkit.shards.lock import exclusive
+from hmrtk.toolkit.shards.plan import PlannedShard, ShardConfig, ShardPlan, clear
 from hmrtk.toolkit.shards.rows import open_shard
 from hmrtk.toolkit.shards.schema import shard_schema
 from hmrtk.toolkit.shards.writer import write_shard
@@ -48,7 +49,7 @@ STAGE = "shards"
 def build_shards(
     records: RecordTable,
     body: BodyModel,
-    out: Path | str,
+    out: Place | str,
     config: ShardConfig | None = None,
     prototypes: PrototypeSet | None = None,
     labels: Labels | None = None,
@@ -77,7 +78,7 @@ def build_shards(
         OutputError: ``out`` cannot be written, the disk is full, or another process builds there. What is complete
             stays; running again continues.
     """
-    root, config = Path(out), config or ShardConfig()
+    root, config = located(out), config or ShardConfig()
     _check(records, body, config, prototypes, labels)
     plan = ShardPlan.make(records, config, _fingerprints(records, body, prototypes, labels))
     with exclusive(root):
@@ -161,7 +162,7 @@ def _labels(
 
 
 def _write(
-    root: Path,
+    root: Place,
     plan: ShardPlan,
     missing: list[PlannedShard],
     records: RecordTable,
@@ -197,7 +198,7 @@ def _write(
             yield write_shard(root, shard.path, shard.split, groups, schema, metadata)
 
 
-def _finished(root: Path, plan: ShardPlan) -> dict[str, ShardEntry]:
+def _finished(root: Place, plan: ShardPlan) -> dict[str, ShardEntry]:
     """The shards that are there, whole, and of this plan. With an index, also by their hash: damage is built again."""
     known: dict[str, str] = {}
     if (root / INDEX_NAME).is_file():
@@ -212,13 +213,13 @@ def _finished(root: Path, plan: ShardPlan) -> dict[str, ShardEntry]:
             digest = file_fingerprint(root / shard.path)
             whole = sum(groups) == len(shard.rows) and known.get(shard.path, digest) == digest
             if whole and (metadata.get("plan"), metadata.get("shard")) == (plan.fingerprint, shard.path):
-                size = (root / shard.path).stat().st_size
+                size = byte_size(root / shard.path)
                 found[shard.path] = ShardEntry(shard.path, shard.split, sum(groups), groups, size, digest)
     return found
 
 
 def _index(
-    root: Path,
+    root: Place,
     plan: ShardPlan,
     entries: dict[str, ShardEntry],
     records: RecordTable,
@@ -237,18 +238,18 @@ def _index(
     )
 
 
-def _make_room(root: Path, plan: ShardPlan) -> None:
+def _make_room(root: Place, plan: ShardPlan) -> None:
     """Remove another build from the folder; one of the same plan stays and is continued."""
     with contextlib.suppress(InputError):
         plan.settle(root)
         return
-    clear(root, [str(path.relative_to(root)) for path in root.glob("*/shard-[0-9]*.parquet")])
+    clear(root, [below(path, root) for path in files_in(root, "*/shard-[0-9]*.parquet")])
 
 
-def _remove_leftovers(root: Path, plan: ShardPlan) -> None:
+def _remove_leftovers(root: Place, plan: ShardPlan) -> None:
     """Temporary files of a killed build; nobody else is writing, because the folder is locked."""
     for folder in {root, *((root / shard.path).parent for shard in plan.shards)}:
-        for path in folder.glob(".*.tmp"):
+        for path in files_in(folder, ".*.tmp"):
             path.unlink(missing_ok=True)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.artefact import read_json, write_json
+from hmrtk.toolkit.records.remote import Place, located
 from hmrtk.toolkit.shards.schema import SCHEMA_VERSION
 
 INDEX_KIND = "hmrtk.shard-index"
@@ -73,7 +74,7 @@ class ShardIndex:
         conventions: the record table's tags (joint set, root, frames, units).
     """
 
-    root: Path
+    root: Place
     shards: tuple[ShardEntry, ...]
     config: dict[str, Any]
     provenance: dict[str, Any]
@@ -111,13 +112,13 @@ class ShardIndex:
         write_json(self.root / INDEX_NAME, value)
 
     @classmethod
-    def read(cls, root: str | Path) -> ShardIndex:
+    def read(cls, root: str | Place) -> ShardIndex:
         """Read and check ``root/index.json``.
 
         Raises:
             InputError: no folder, no index (the build did not finish), another kind, a newer version, or damage.
         """
-        folder = Path(root)
+        folder = located(root)
         place = folder / INDEX_NAME
         if not folder.is_dir():
             raise InputError(folder, "no such folder of shards", "make it with build-shards")
@@ -133,7 +134,7 @@ class ShardIndex:
         return cls(root=folder, shards=shards, **{k: value[k] for k in keys if k != "shards"})
 
 
-def _check_kind(value: Any, place: Path) -> None:
+def _check_kind(value: Any, place: Place) -> None:
     if not isinstance(value, dict) or value.get("kind") != INDEX_KIND:
         raise InputError(place, f"expected {INDEX_KIND}, got another JSON file")
     if value["schema_version"] > SCHEMA_VERSION:

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_parquet, read_parquet, write_parquet
+from hmrtk.toolkit.records.remote import Place, files_in, located
 from hmrtk.toolkit.shards.codec import array_column, column_array
 from hmrtk.toolkit.shards.schema import array_field, array_shape
 
@@ -31,14 +31,14 @@ Maps = Iterable[tuple[slice, NDArray[np.uint8]]]
 
 
 def write_iuv_set(
-    out: str | Path,
+    out: str | Place,
     sample_ids: Sequence[str],
     crop_camera: ArrayLike,
     iuv: Maps | Callable[[slice], Maps],
     size: int,
     metadata: Mapping[str, Any],
     rows_per_file: int = ROWS_PER_FILE,
-) -> list[Path]:
+) -> list[Place]:
     """Write N maps; only one file's maps are in memory at a time.
 
     Args:
@@ -65,7 +65,7 @@ def write_iuv_set(
     head = {**metadata, "rows": len(camera), "size": size, "rows_per_file": rows_per_file}
     head["set"] = _fingerprint(head, sample_ids, camera)
     bounds = [slice(i, min(i + rows_per_file, len(camera))) for i in range(0, len(camera), rows_per_file)]
-    files = [Path(out) / f"iuv-{number:05d}.parquet" for number in range(len(bounds))]
+    files = [located(out) / f"iuv-{number:05d}.parquet" for number in range(len(bounds))]
     stream = None if callable(iuv) else _rechunked(iuv, bounds, size)
     for number, (rows, file) in enumerate(zip(bounds, files, strict=True)):
         here = {**head, "file": number, "first": rows.start}
@@ -73,7 +73,7 @@ def write_iuv_set(
             continue
         maps = next(stream) if stream is not None else next(_rechunked(iuv(rows), [rows], size))  # type: ignore[operator]
         write_parquet(file, _table(sample_ids[rows], camera[rows], maps, size), KIND, SCHEMA_VERSION, here)
-    for stale in set(Path(out).glob("iuv-[0-9]*.parquet")) - set(files):
+    for stale in set(files_in(located(out), "iuv-[0-9]*.parquet")) - set(files):
         stale.unlink()
     return files
 
@@ -91,9 +91,9 @@ class IUVSet:
         InputError: no set there, a file of it is missing, damaged, or of another set.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self.files = sorted(self.root.glob("iuv-[0-9]*.parquet"))
+    def __init__(self, root: str | Place) -> None:
+        self.root = located(root)
+        self.files = files_in(self.root, "iuv-[0-9]*.parquet")
         if not self.files:
             raise InputError(self.root, "has no iuv-*.parquet", "make them with render-iuv")
         parts = [self._read(file, ["sample_id", "crop_camera"]) for file in self.files]
@@ -135,11 +135,11 @@ class IUVSet:
         return maps
 
     @staticmethod
-    def _read(path: Path, columns: list[str]) -> tuple[pa.Table, dict[str, Any]]:
+    def _read(path: Place, columns: list[str]) -> tuple[pa.Table, dict[str, Any]]:
         return read_parquet(path, KIND, SCHEMA_VERSION, columns)
 
 
-def read_iuv_set(root: str | Path) -> IUVSet:
+def read_iuv_set(root: str | Place) -> IUVSet:
     """Open an IUV set; errors as in ``IUVSet``."""
     return IUVSet(root)
 
@@ -177,7 +177,7 @@ def _rechunked(maps: Maps, bounds: Sequence[slice], size: int) -> Iterator[NDArr
         yield joined[: rows.stop - rows.start]
 
 
-def _is_there(file: Path, metadata: Mapping[str, Any]) -> bool:
+def _is_there(file: Place, metadata: Mapping[str, Any]) -> bool:
     """Whether a file of the same set, whole as far as its footer tells, is already there."""
     with suppress(InputError):
         opened, found = open_parquet(file, KIND, SCHEMA_VERSION)

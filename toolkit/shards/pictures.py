@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.crop import warp_image
 from hmrtk.toolkit.records.artefact import open_input
+from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.codec import decode_image, encode_jpeg
 from hmrtk.toolkit.synthesis.scene import SceneConfig, synthesise
 
@@ -28,11 +29,11 @@ class PhotoReader:
         root: folder that image paths are relative to.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
         self._last: tuple[str, NDArray[np.uint8]] | None = None
 
-    def path(self, image_path: str, place: str) -> Path:
+    def path(self, image_path: str, place: str) -> Place:
         """Where a photograph lies.
 
         Raises:

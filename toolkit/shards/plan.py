@@ -1,4 +1,4 @@
-"""What a build will write, fixed before it starts: ``ShardConfig``, ``ShardPlan`` (plan.json) and the folder's lock.
+"""What a build will write, fixed before it starts: ``ShardConfig``, ``ShardPlan`` (plan.json).
 
 The plan makes a build resumable: running again compares the inputs with it and continues with the shards that are not
 there yet. Used by the builder.
@@ -6,22 +6,19 @@ there yet. Used by the builder.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.errors import InputError, OutputError, UnknownNameError
+from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.artefact import package_version, read_json, write_json
 from hmrtk.toolkit.records.crops import EXPANSION
+from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.index import INDEX_NAME
 from hmrtk.toolkit.shards.schema import MAP_NAMES, SCHEMA_VERSION
@@ -29,7 +26,6 @@ from hmrtk.toolkit.synthesis.scene import SceneConfig
 
 PLAN_KIND = "hmrtk.shard-plan"
 PLAN_NAME = "plan.json"
-LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class ShardConfig:
     """
 
     maps: tuple[str, ...] = MAP_NAMES
-    images: Path | None = None
+    images: Place | None = None
     synthesise: bool = False
     region_px: int = 400
     iuv_px: int = 100
@@ -140,7 +136,7 @@ class ShardPlan:
         """16 hex digits, written into every shard, so that a shard of another build is never taken for one's own."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
-    def settle(self, root: Path) -> None:
+    def settle(self, root: Place) -> None:
         """Write ``root/plan.json``, or make sure that the one there is the same.
 
         Raises:
@@ -173,35 +169,7 @@ def _differences(old: Any, new: dict[str, Any]) -> list[str]:
     return found or (["list of shards"] if old.get("shards") != new["shards"] else [])
 
 
-@contextlib.contextmanager
-def exclusive(root: Path) -> Iterator[None]:
-    """Hold the folder for one builder; the lock goes with the process, so one left by a killed process is harmless.
-
-    Raises:
-        OutputError: another process builds there, or the folder cannot be written.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be written: {error.strerror}") from None
-    try:
-        _lock(handle, root)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, root: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(f"{root}: another process is building these shards (wait for it, or stop it)") from None
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be locked: {error.strerror}") from None
-
-
-def clear(root: Path, planned: Sequence[str]) -> None:
+def clear(root: Place, planned: Sequence[str]) -> None:
     """Remove a build: the index first, the plan last, so that a folder is never taken for a finished one."""
     (root / INDEX_NAME).unlink(missing_ok=True)
     for path in planned:

@@ -22,7 +22,6 @@ workers continues with the very next batch::
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from hmrtk.toolkit.errors import HmrtkError, InputError
+from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.order import Piece, RowOrder
 from hmrtk.toolkit.shards.rows import RowDecoder, RowGroups
@@ -73,7 +73,7 @@ class ShardDataset(IterableDataset):
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Place,
         split: str | None = "train",
         columns: Sequence[str] | None = None,
         *,
@@ -211,7 +211,7 @@ def _tensor(name: str, value: Any) -> Any:
 
 
 def read_row(
-    root: str | Path, position: int, split: str | None = None, columns: Sequence[str] | None = None
+    root: str | Place, position: int, split: str | None = None, columns: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """One row by its position in the split (in file order), as ``ShardDataset`` gives it, without ``cursor``.
 

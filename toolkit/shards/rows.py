@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.artefact import open_parquet
+from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.order import Piece
@@ -26,7 +26,7 @@ from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION, shard_schema
 NO_LABEL = -1
 
 
-def open_shard(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
+def open_shard(path: Place) -> tuple[pq.ParquetFile, dict[str, Any]]:
     """Open a shard and its metadata.
 
     Raises:

@@ -7,7 +7,6 @@ Called by ``verify-shards`` and the quickstart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.artefact import file_fingerprint
+from hmrtk.toolkit.records.remote import Place, below, byte_size, files_in
 from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.index import ShardEntry, ShardIndex
 from hmrtk.toolkit.shards.rows import RowGroups, open_shard
@@ -40,7 +40,7 @@ class VerifyReport:
         problems: one line each; empty when all is well.
     """
 
-    root: Path
+    root: Place
     rows: int
     shards: int
     pictures: int
@@ -64,7 +64,7 @@ class VerifyReport:
         return [*self.problems, f"{self.root}: {len(self.problems)} problems in {found} ({remedy})"]
 
 
-def verify_shards(root: Path | str, progress: Progress = silent) -> VerifyReport:
+def verify_shards(root: Place | str, progress: Progress = silent) -> VerifyReport:
     """Check the index, every file's size, sha256, schema and row groups; that ``sample_id`` is unique; that every
     picture decodes to the region's size; that maps, labels and cameras are in range.
 
@@ -113,18 +113,18 @@ class _Inspector:
 
     def look_for_strangers(self) -> None:
         listed = {shard.path for shard in self.index.shards}
-        for path in sorted(self.index.root.glob("*/*.parquet")):
-            if str(path.relative_to(self.index.root)) not in listed:
+        for path in files_in(self.index.root, "*/*.parquet"):
+            if below(path, self.index.root) not in listed:
                 self.problems.append(f"{path}: is not in the index")
 
-    def _check_bytes(self, path: Path, shard: ShardEntry) -> None:
+    def _check_bytes(self, path: Place, shard: ShardEntry) -> None:
         digest = file_fingerprint(path)
         if digest != shard.sha256:
-            size = path.stat().st_size
+            size = byte_size(path)
             length = f"{size} bytes, expected {shard.bytes}" if size != shard.bytes else f"{size} bytes as expected"
             self.problems.append(f"{path}: sha256 differs from the index ({length})")
 
-    def _check_layout(self, path: Path, shard: ShardEntry, file: pq.ParquetFile) -> None:
+    def _check_layout(self, path: Place, shard: ShardEntry, file: pq.ParquetFile) -> None:
         if file.schema_arrow.remove_metadata() != self.schema.remove_metadata():
             found = {field.name: field for field in file.schema_arrow}
             wrong = [f.name for f in self.schema if f.name not in found or found.pop(f.name) != f] + list(found)
@@ -133,7 +133,7 @@ class _Inspector:
         if groups != shard.row_groups:
             raise InputError(path, f"has row groups of {list(groups)} rows, the index says {list(shard.row_groups)}")
 
-    def _check_group(self, path: Path, group: int, first: int) -> None:
+    def _check_group(self, path: Place, group: int, first: int) -> None:
         try:
             table = self.groups.read(group, self.schema.names)
         except InputError as error:
@@ -148,13 +148,13 @@ class _Inspector:
             if len(rows):
                 self.problems.append(f"{path} row {first + rows[0]}: {name} {problem}")
 
-    def _check_ids(self, path: Path, table: pa.Table, first: int) -> None:
+    def _check_ids(self, path: Place, table: pa.Table, first: int) -> None:
         for row, name in enumerate(table["sample_id"].to_pylist(), start=first):
             if name in self.seen:
                 self.problems.append(f"{path} row {row}: sample_id {name!r} is already in {self.seen[name]}")
             self.seen[name] = f"{path} row {row}"
 
-    def _check_pictures(self, path: Path, table: pa.Table, first: int) -> None:
+    def _check_pictures(self, path: Place, table: pa.Table, first: int) -> None:
         expected = (self.region_px, self.region_px, 3)
         sources = table["image_source"].to_pylist()
         for row, value in enumerate(pc.struct_field(table["image"].combine_chunks(), "bytes")):

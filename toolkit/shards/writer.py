@@ -7,7 +7,6 @@ In: tables of one row group each. Out: a Parquet file whose bytes depend on the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,12 +14,13 @@ import pyarrow.parquet as pq
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import atomic_path, file_fingerprint, schema_metadata
+from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.index import ShardEntry
 from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION
 
 
 def write_shard(
-    root: Path, name: str, split: str, groups: Iterable[pa.Table], schema: pa.Schema, metadata: Mapping[str, Any]
+    root: Place, name: str, split: str, groups: Iterable[pa.Table], schema: pa.Schema, metadata: Mapping[str, Any]
 ) -> ShardEntry:
     """Write ``root/name`` atomically, one Parquet row group per table of ``groups``.
 

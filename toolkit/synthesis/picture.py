@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import write_bytes
+from hmrtk.toolkit.records.remote import Place
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
@@ -24,6 +23,6 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     return bytes(cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(image), swap))[1])
 
 
-def write_png(path: str | Path, image: NDArray[np.uint8]) -> None:
+def write_png(path: str | Place, image: NDArray[np.uint8]) -> None:
     """Write a picture atomically as PNG; errors as in ``encode_png`` and ``write_bytes``."""
     write_bytes(path, encode_png(image))
