@@ -73,13 +73,14 @@ def raw_vertices(body: BodyModel, parameters: BodyParameters) -> NDArray[np.floa
 def run_ours(parameters: BodyParameters) -> dict[str, Any]:
     from hmrtk.toolkit.prototypes.certificate import ExactAssigner
     from hmrtk.toolkit.prototypes.lloyd import run_lloyd
+    from hmrtk.toolkit.prototypes.population import LocalPopulation
     from hmrtk.toolkit.prototypes.projection import fit_space
 
     body = load_body()
     weights = vertex_weights(body, P3DH_WEIGHTS)
     warm = fit_space(body, parameters[:600], weights, np.random.default_rng(0))  # compiles and loads the kernels
     few = ExactAssigner(warm, parameters[:600], warm.project(parameters[:600]))
-    run_lloyd(few, parameters[:5], 1, 0.0)
+    run_lloyd(LocalPopulation(few, parameters[:600]), parameters[:5], 1, 0.0)
     start = time.perf_counter()
     space = fit_space(body, parameters, weights, np.random.default_rng(0))
     coordinates = space.project(parameters)
@@ -87,7 +88,8 @@ def run_ours(parameters: BodyParameters) -> dict[str, Any]:
     ticks: list[float] = []
     assigner = ExactAssigner(space, parameters, coordinates)
     centres = parameters[first_centres(len(parameters))]
-    run = run_lloyd(assigner, centres, ITERATIONS, 0.0, lambda *_: ticks.append(time.perf_counter()))
+    population = LocalPopulation(assigner, parameters)
+    run = run_lloyd(population, centres, ITERATIONS, 0.0, lambda *_: ticks.append(time.perf_counter()))
     return {
         "setup": setup,
         "iteration": statistics.median(np.diff(ticks[:-1])),
@@ -95,7 +97,7 @@ def run_ours(parameters: BodyParameters) -> dict[str, Any]:
         "certified": [entry["certified"] for entry in run.history],
         "rechecked": [entry["rechecked"] for entry in run.history],
         "mean_distance": [entry["mean_distance"] for entry in run.history],
-        "wrong": wrong_labels(body, parameters, run.centres, run.assignment.label),
+        "wrong": wrong_labels(body, parameters, run.centres, run.label),
         **search_seconds(assigner, centres),
     }
 

@@ -14,6 +14,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.prototypes import features
 from hmrtk.toolkit.prototypes.certificate import Assignment, ExactAssigner
 from hmrtk.toolkit.prototypes.lloyd import run_lloyd
+from hmrtk.toolkit.prototypes.population import LocalPopulation
 from hmrtk.toolkit.prototypes.projection import fit_space
 
 
@@ -50,7 +51,7 @@ def test_every_label_of_every_iteration_is_the_brute_force_one(
 
     made = assigner(body, people, weights, dims)
     checked = Checked(made.space, people, made.coordinates, "cpu")
-    run = run_lloyd(checked, people[np.arange(12)], max_iter=6, tol=0)
+    run = run_lloyd(LocalPopulation(checked, people), people[np.arange(12)], max_iter=6, tol=0)
     assert wrong == [0] * len(run.history)
     assert len(run.history) == 7
     shares = [entry["rechecked"] / len(people) for entry in run.history]

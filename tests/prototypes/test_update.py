@@ -10,26 +10,27 @@ from scipy.spatial.transform import Rotation
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import UnknownNameError
 from hmrtk.toolkit.prototypes.certificate import Assignment
-from hmrtk.toolkit.prototypes.update import (
-    FACING_CAMERA,
-    initial_rows,
-    mean_parameters,
-    quaternions,
-    reseed_empty,
-    singular_parameters,
-)
+from hmrtk.toolkit.prototypes.statistics import Statistics, block_statistics, centres_from, quaternion_planes
+from hmrtk.toolkit.prototypes.update import FACING_CAMERA, initial_rows, reseed_empty, singular_parameters
 
 from .conftest import heading
 
 
-def assignment(label: list[int], lower: list[float], k: int) -> Assignment:
+def statistics(parameters: BodyParameters, label: list[int], lower: list[float], k: int) -> Statistics:
     far, found = np.array(lower, np.float64), np.array(label, np.int32)
-    return Assignment(found, far, far, np.full(len(far), 0.01), 0, 0, np.bincount(found, minlength=k))
+    counts = np.bincount(found, minlength=k)
+    assignment = Assignment(found, far, far, np.full(len(far), 0.01), 0, 0, counts)
+    return block_statistics(parameters, quaternion_planes(parameters), assignment, slice(0, len(far)))
+
+
+def means(parameters: BodyParameters, label: NDArray[np.integer], fallback: BodyParameters) -> BodyParameters:
+    far = [0.0] * len(label)
+    return centres_from(statistics(parameters, label.tolist(), far, len(fallback)), fallback)
 
 
 def test_centres_are_scipys_mean_rotations_and_mean_betas(bodies: BodyParameters) -> None:
     label = np.random.default_rng(0).integers(0, 6, len(bodies))
-    mean = mean_parameters(quaternions(bodies), bodies.betas, label, bodies[np.arange(6)])
+    mean = means(bodies, label, bodies[np.arange(6)])
     for k in range(6):
         np.testing.assert_allclose(mean.betas[k], bodies.betas[label == k].mean(axis=0), atol=1e-6)
         for joint in range(1, 24):
@@ -40,7 +41,7 @@ def test_centres_are_scipys_mean_rotations_and_mean_betas(bodies: BodyParameters
 
 def test_empty_cluster_keeps_its_centre_and_never_becomes_a_half_turn(bodies: BodyParameters) -> None:
     label = np.zeros(len(bodies), np.int64)
-    mean = mean_parameters(quaternions(bodies), bodies.betas, label, bodies[np.arange(3)])
+    mean = means(bodies, label, bodies[np.arange(3)])
     for row in (1, 2):
         np.testing.assert_array_equal(mean.pose[row], bodies.pose[row])
         np.testing.assert_array_equal(mean.betas[row], bodies.betas[row])
@@ -48,21 +49,21 @@ def test_empty_cluster_keeps_its_centre_and_never_becomes_a_half_turn(bodies: Bo
 
 def test_half_way_between_two_headings() -> None:
     pair = heading([0.2, 0.6])
-    mean = mean_parameters(quaternions(pair), pair.betas, np.zeros(2, np.int64), pair[[0]])
+    mean = means(pair, np.zeros(2, np.int64), pair[[0]])
     np.testing.assert_allclose(mean.global_orient, [[0, 0.4, 0]], atol=1e-6)
 
 
 def test_empty_clusters_move_to_the_farthest_distinct_bodies(bodies: BodyParameters) -> None:
     twins = bodies[np.array([0, 1, 2, 2, 3])]
-    found = assignment([0, 0, 0, 0, 0], [0, 1, 9, 9, 5], k=3)
-    moved, count = reseed_empty(bodies[np.array([10, 11, 12])], twins, found)
+    found = statistics(twins, [0, 0, 0, 0, 0], [0, 1, 9, 9, 5], k=3)
+    moved, count = reseed_empty(bodies[np.array([10, 11, 12])], found)
     assert count == 2
     np.testing.assert_array_equal(moved.betas, bodies.betas[[10, 2, 3]])
 
 
 def test_nothing_is_reseeded_when_every_body_sits_on_its_centre(bodies: BodyParameters) -> None:
     centres = bodies[np.array([0, 0])]
-    moved, count = reseed_empty(centres, bodies[:3], assignment([0, 0, 0], [0, 0.005, 0], k=2))
+    moved, count = reseed_empty(centres, statistics(bodies[:3], [0, 0, 0], [0, 0.005, 0], k=2))
     assert count == 0
     np.testing.assert_array_equal(moved.pose, centres.pose)
 

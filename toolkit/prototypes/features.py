@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,19 @@ from hmrtk.toolkit.geometry.rotation import (
     rotmat_to_rot6d,
 )
 
+T = TypeVar("T")
+
 CHUNK = 512
 """Bodies posed at a time: 42 MB of vertices."""
 SLICE = 64
 """Of these, bodies per work item: 10 MB where they are needed in float64."""
 PRODUCT_SLICE = 256
 """Rows of a matrix product per work item."""
+AHEAD = 4
+"""Results per thread that may wait for their turn."""
+
+BLOCK = 4096
+"""Rows whose sums belong together: fixed, so that results do not depend on chunks, threads or machines."""
 
 POSE_WIDTH = 6 * JOINT_COUNT
 VECTOR_WIDTH = POSE_WIDTH + BETA_COUNT
@@ -67,6 +75,11 @@ def pose_prototypes(body: BodyModel, parameters: BodyParameters) -> NDArray[np.f
     return vertices
 
 
+def blocks(count: int) -> list[slice]:
+    """The fixed blocks of ``count`` rows, in order; the last may be shorter."""
+    return [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+
+
 def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -93,11 +106,25 @@ class Threads:
         There are at least two slices, of at most ``step``. They do not depend on the number of threads, so neither
         does the rounding of a matrix product in one.
         """
-        step = max(1, min(step, -(-count // 2)))
+        self.each_fixed(function, count, max(1, min(step, -(-count // 2))))
+
+    def each_fixed(self, function: Callable[[slice], object], count: int, step: int) -> None:
+        """As ``each_slice``, but every slice but the last has ``step`` rows: row n is always in slice n // step."""
         slices = [slice(start, min(start + step, count)) for start in range(0, count, step)]
         waiting = [_pool(os.getpid(), processors()).submit(function, part) for part in slices]
         for task in waiting:
             task.result()
+
+    def ordered(self, function: Callable[[slice], T], slices: Sequence[slice]) -> Iterator[T]:
+        """``function`` of each slice, in order, a few ahead of who consumes them."""
+        workers = processors()
+        pool, waiting = _pool(os.getpid(), workers), deque[Future[T]]()
+        for part in slices:
+            waiting.append(pool.submit(function, part))
+            if len(waiting) > AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
     def product(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
         """a @ b for two matrices of one type, the rows of ``a`` shared among the threads."""

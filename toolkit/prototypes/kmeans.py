@@ -8,7 +8,7 @@ what.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,11 @@ from hmrtk.toolkit.prototypes.features import parameter_vectors, vector_paramete
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.prototypes.lloyd import run_lloyd, significant
 from hmrtk.toolkit.prototypes.measure import check_bodies, measure, nearest_parameters
+from hmrtk.toolkit.prototypes.population import LocalPopulation
 from hmrtk.toolkit.prototypes.projection import fit_space
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.prototypes.search import faiss_kmeans, resolve_device
-from hmrtk.toolkit.prototypes.update import INITS, initial_rows, singular_parameters
+from hmrtk.toolkit.prototypes.update import INITS, initial_rows, singular_parameters, without_translation
 from hmrtk.toolkit.records.artefact import provenance
 
 METRICS = {
@@ -197,11 +198,12 @@ def _vertex_kmeans(
     coordinates = space.project(parameters, progress=progress)
     rows = initial_rows(coordinates, config.k, config.init, np.random.default_rng([config.seed, _CENTRES]))
     assigner = ExactAssigner(space, parameters, coordinates, config.device)
-    run = run_lloyd(assigner, _still(parameters[rows]), config.max_iter, config.tol, progress)
+    population = LocalPopulation(assigner, parameters)
+    run = run_lloyd(population, without_translation(parameters[rows]), config.max_iter, config.tol, progress)
     notes = {name: sum(entry[name] for entry in run.history) for name in ("certified", "rechecked", "reseeded")}
     notes |= {"iterations": len(run.history) - 1, "kept_iteration": run.kept, "stopped": run.stopped}
     notes |= {"dims": space.dims, "left_out_energy": significant(space.residual), "device": assigner.search.device}
-    return _Centres(run.centres, run.assignment.label, run.history, notes)
+    return _Centres(run.centres, run.label, run.history, notes)
 
 
 def _naive_kmeans(
@@ -235,11 +237,7 @@ def _random_centres(
 ) -> _Centres:
     rng = np.random.default_rng([config.seed, _CENTRES])
     rows = initial_rows(len(parameters), config.k, "random", rng)
-    return _Centres(_still(parameters[rows]), None, [], {"rechecked": len(parameters)})
-
-
-def _still(parameters: BodyParameters) -> BodyParameters:
-    return replace(parameters, transl=np.zeros_like(parameters.transl))
+    return _Centres(without_translation(parameters[rows]), None, [], {"rechecked": len(parameters)})
 
 
 _BUILDERS = {"p3dh": _vertex_kmeans, "3dh": _vertex_kmeans, "naive": _naive_kmeans, "random": _random_centres}

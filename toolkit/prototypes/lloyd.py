@@ -1,7 +1,7 @@
 """Algorithm 1 of PM-Net: assign every body to its nearest centre, move the centres, repeat.
 
-In: projected bodies (``certificate.ExactAssigner``) and the first centres; out: centres, their exact labels, and what
-each iteration did. ``kmeans`` calls it for ``p3dh`` and ``3dh``.
+In: bodies that can be assigned and summed up (``population``) and the first centres; out: centres, their exact labels,
+and what each iteration did. ``kmeans`` calls it for ``p3dh`` and ``3dh``.
 
 The loop of Algorithm 1 is printed "while γ̄ < threshold or λ < limit", which would run on while the distance is
 *small*, and for ever once it is. What is meant is done here: stop when no label changes, when the mean distance
@@ -11,15 +11,16 @@ improves by less than ``tol`` of itself, or after ``max_iter`` updates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.progress import Progress, silent
-from hmrtk.toolkit.prototypes.certificate import Assignment, ExactAssigner
-from hmrtk.toolkit.prototypes.update import mean_parameters, quaternions, reseed_empty
+from hmrtk.toolkit.prototypes.population import Population
+from hmrtk.toolkit.prototypes.statistics import Statistics, centres_from
+from hmrtk.toolkit.prototypes.update import reseed_empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,8 @@ class Run:
 
     Attributes:
         centres: K bodies.
-        assignment: the labels with respect to exactly these centres.
+        label: (N,) int32, exact with respect to these centres.
+        mean: their γ̄ (m²), middle of its bounds.
         history: one entry per iteration: ``mean_distance`` γ̄ (m², middle of its bounds ``lower`` and ``upper``),
             labels ``changed``, bodies ``certified`` and ``rechecked``, ``empty`` clusters and how many were
             ``reseeded``.
@@ -37,38 +39,76 @@ class Run:
     """
 
     centres: BodyParameters
-    assignment: Assignment
+    label: NDArray[np.int32]
+    mean: float
     history: list[dict[str, Any]]
     stopped: str
     kept: int
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """The loop between two iterations: all that must survive a kill, besides the bodies.
+
+    Attributes:
+        centres: to be assigned to next.
+        before: centres of the iteration before; None at the start.
+        best: the best centres so far, ``best_mean`` their γ̄ and ``kept`` their iteration.
+        history: see ``Run``.
+    """
+
+    centres: BodyParameters
+    before: BodyParameters | None = None
+    best: BodyParameters | None = None
+    best_mean: float = np.inf
+    kept: int = 0
+    history: tuple[dict[str, Any], ...] = ()
+
+
+class Keeper(Protocol):
+    """Told the state after every iteration; writes it down (``checkpoint.Checkpoint``)."""
+
+    def __call__(self, state: State) -> None: ...
+
+
+def forget(state: State) -> None:
+    """A ``Keeper`` that keeps nothing."""
+
+
 def run_lloyd(
-    assigner: ExactAssigner, first: BodyParameters, max_iter: int, tol: float, progress: Progress = silent
+    population: Population,
+    first: BodyParameters | State,
+    max_iter: int,
+    tol: float,
+    progress: Progress = silent,
+    keep: Keeper = forget,
 ) -> Run:
-    """Run K-Means from the centres ``first``.
+    """Run K-Means from the centres ``first``, or on from the state in which it was interrupted.
 
     Averaging rotations does not minimise vertex distances exactly, so γ̄ may rise a little near the end. The loop then
     stops and the best centres seen are returned.
     """
-    parameters = assigner.parameters
-    quats = quaternions(parameters)
-    history: list[dict[str, Any]] = []
-    centres, label, stopped = first, None, ""
-    kept: list[tuple[BodyParameters, Assignment, int]] = []
+    state = first if isinstance(first, State) else State(first)
+    if state.before is not None:
+        population.step(state.before)  # so that the next step knows which labels change
+    stopped = ""
     while not stopped:
-        assignment = assigner.assign(centres)
-        history.append(_entry(assignment, label, len(history)))
-        progress("K-Means", len(history) - 1, max_iter, f"mean distance {assignment.mean:.5g} m²")
-        if not kept or assignment.mean < kept[0][1].mean:
-            kept = [(centres, assignment, len(history) - 1)]
-        stopped = _stop(history, max_iter, tol)
-        label = assignment.label
-        moved = mean_parameters(quats, parameters.betas, label, centres)
-        centres, history[-1]["reseeded"] = (centres, 0) if stopped else reseed_empty(moved, parameters, assignment)
-    best_centres, best, iteration = kept[0]
-    progress("K-Means", max_iter, max_iter, f"mean distance {best.mean:.5g} m²")
-    return Run(best_centres, best, history, stopped, iteration)
+        iteration = len(state.history)
+        statistics = population.step(state.centres)
+        entry = _entry(statistics, iteration)
+        progress("K-Means", iteration, max_iter, f"mean distance {statistics.mean:.5g} m²")
+        stopped = _stop([*state.history, entry], max_iter, tol)
+        moved = centres_from(statistics, state.centres)
+        moved, entry["reseeded"] = (moved, 0) if stopped else reseed_empty(moved, statistics)
+        better = state.best is None or statistics.mean < state.best_mean
+        best = (state.centres, statistics.mean, iteration) if better else (state.best, state.best_mean, state.kept)
+        state = State(moved, state.centres, *best, (*state.history, entry))
+        if not stopped:
+            keep(state)
+    assert state.best is not None
+    progress("K-Means", max_iter, max_iter, f"mean distance {state.best_mean:.5g} m²")
+    label = population.labels(state.best)
+    return Run(state.best, label, state.best_mean, list(state.history), stopped, state.kept)
 
 
 def significant(value: float) -> float:
@@ -76,16 +116,16 @@ def significant(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _entry(assignment: Assignment, before: NDArray[np.int32] | None, iteration: int) -> dict[str, Any]:
+def _entry(statistics: Statistics, iteration: int) -> dict[str, Any]:
     return {
         "iteration": iteration,
-        "mean_distance": significant(assignment.mean),
-        "lower": significant(assignment.lower.mean()),
-        "upper": significant(assignment.upper.mean()),
-        "changed": len(assignment.label) if before is None else int((assignment.label != before).sum()),
-        "certified": assignment.certified,
-        "rechecked": assignment.rechecked,
-        "empty": int((assignment.counts == 0).sum()),
+        "mean_distance": significant(statistics.mean),
+        "lower": significant(statistics.lower / statistics.total),
+        "upper": significant(statistics.upper / statistics.total),
+        "changed": statistics.changed,
+        "certified": statistics.certified,
+        "rechecked": statistics.rechecked,
+        "empty": int((statistics.counts == 0).sum()),
     }
 
 

@@ -1,30 +1,29 @@
-"""Cluster centres: where they start, how they move, what becomes of empty ones (PM-Net §III-C, 2)."""
+"""Cluster centres: where they start, what becomes of empty ones, and the mean of all (PM-Net §III-C, 2)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.body.parameters import BETA_COUNT, BodyParameters
+from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import UnknownNameError
-from hmrtk.toolkit.geometry.rotation import (
-    axis_angle_to_quat_wxyz,
-    markley_scatter,
-    quat_wxyz_to_axis_angle,
-    scatter_to_mean,
+from hmrtk.toolkit.geometry.rotation import scatter_to_mean
+from hmrtk.toolkit.prototypes.block_kernels import cluster_sums
+from hmrtk.toolkit.prototypes.features import Threads, blocks
+from hmrtk.toolkit.prototypes.statistics import (
+    Statistics,
+    body_digest,
+    cluster_room,
+    mean_bodies,
+    quaternion_planes,
+    scatter_of,
 )
-from hmrtk.toolkit.prototypes.certificate import Assignment
 
 INITS = ("random", "k-means++")
 ROOT_GAP = 0.1
 """Below this spectral gap of the root's scatter, (λ1 − λ2)/trace, no mean heading exists: people face all ways."""
 FACING_CAMERA = (np.pi, 0.0, 0.0)
 """Root of SPIN's mean parameters: upright, facing a camera whose y points down."""
-
-
-def quaternions(parameters: BodyParameters) -> NDArray[np.float32]:
-    """(N, 24, 4) float32 unit quaternions of all joints."""
-    return axis_angle_to_quat_wxyz(parameters.pose)
 
 
 def initial_rows(
@@ -58,29 +57,6 @@ def initial_rows(
     return np.array(rows)
 
 
-def mean_parameters(
-    quats: NDArray[np.floating], betas: NDArray[np.float32], label: NDArray[np.integer], fallback: BodyParameters
-) -> BodyParameters:
-    """The mean body of each of K clusters: arithmetic mean of betas, Markley mean of each joint (PM-Net Eq. 1).
-
-    Args:
-        quats: (N, 24, 4); betas: (N, 10); label: (N,) in [0, K).
-        fallback: K bodies; an empty cluster keeps its body from here (the mean of nothing is not a rotation).
-    """
-    k = len(fallback)
-    scatter = markley_scatter(quats, label, k)  # (K, 24, 4, 4)
-    pose = quat_wxyz_to_axis_angle(scatter_to_mean(scatter)[0]).astype(np.float32)
-    counts = np.bincount(label, minlength=k)
-    sums = np.stack([np.bincount(label, betas[:, b], k) for b in range(BETA_COUNT)], axis=1)  # (K, 10) float64
-    mean = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
-    filled = counts > 0
-    return fallback.replaced(
-        global_orient=np.where(filled[:, None], pose[:, 0], fallback.global_orient),
-        body_pose=np.where(filled[:, None, None], pose[:, 1:], fallback.body_pose),
-        betas=np.where(filled[:, None], mean, fallback.betas),
-    )
-
-
 def singular_parameters(parameters: BodyParameters) -> tuple[BodyParameters, str]:
     """The mean of all bodies, and where its root comes from.
 
@@ -88,39 +64,40 @@ def singular_parameters(parameters: BodyParameters) -> tuple[BodyParameters, str
     an accident. When their gap is below ``ROOT_GAP`` the root is ``FACING_CAMERA`` and the second result
     ``facing-camera``; otherwise it is ``markley``.
     """
-    label = np.zeros(len(parameters), np.int64)
-    quats = quaternions(parameters)
-    mean = mean_parameters(quats, parameters.betas, label, BodyParameters.zeros(1))
-    gap = float(scatter_to_mean(markley_scatter(quats[:, :1], label, 1))[1][0, 0])
-    if gap < ROOT_GAP:
+    rows, (products, betas, counts) = blocks(len(parameters)), cluster_room(1)
+
+    def planes(part: slice) -> NDArray[np.float32]:
+        return quaternion_planes(parameters[part])
+
+    with Threads() as threads:
+        for part, turned in zip(rows, threads.ordered(planes, rows), strict=True):
+            label = np.zeros(len(turned), np.int32)
+            cluster_sums(turned, parameters.betas[part], label, products, betas, counts)
+    scatter = scatter_of(products)  # (1, 24, 4, 4)
+    mean = mean_bodies(scatter, betas, counts, BodyParameters.zeros(1))
+    if scatter_to_mean(scatter)[1][0, 0] < ROOT_GAP:
         return mean.replaced(global_orient=np.array([FACING_CAMERA])), "facing-camera"
     return mean, "markley"
 
 
-def reseed_empty(
-    centres: BodyParameters, parameters: BodyParameters, assignment: Assignment
-) -> tuple[BodyParameters, int]:
+def reseed_empty(centres: BodyParameters, statistics: Statistics) -> tuple[BodyParameters, int]:
     """Put empty clusters onto the bodies farthest from their centres, all different; returns how many were moved.
 
     An empty cluster stays where it is when no body is left that is farther than rounding from its own centre: there are
     then fewer distinct bodies than clusters.
     """
-    empty = np.flatnonzero(assignment.counts == 0)
+    empty = np.flatnonzero(statistics.counts == 0)
     if not len(empty):
         return centres, 0
-    far = np.flatnonzero(assignment.lower > assignment.rounding)
-    chosen: dict[bytes, int] = {}
-    for row in far[np.argsort(-assignment.lower[far], kind="stable")]:
-        if len(chosen) == len(empty):
-            break
-        chosen.setdefault(_key(parameters, int(row)), int(row))
-    rows = list(chosen.values())
-    moved = BodyParameters.concatenate([centres, parameters[rows]])
-    order = np.arange(len(centres))
-    order[empty[: len(rows)]] = len(centres) + np.arange(len(rows))
-    return moved[order], len(rows)
+    order = np.lexsort((statistics.far_row, -statistics.far_gamma))
+    first = np.unique(body_digest(statistics.far_bodies[order]), return_index=True)[1]
+    chosen = order[np.sort(first)[: len(empty)]]
+    moved = BodyParameters.concatenate([centres, without_translation(statistics.far_bodies[chosen])])
+    where = np.arange(len(centres))
+    where[empty[: len(chosen)]] = len(centres) + np.arange(len(chosen))
+    return moved[where], len(chosen)
 
 
-def _key(parameters: BodyParameters, row: int) -> bytes:
-    body = (parameters.global_orient[row], parameters.body_pose[row], parameters.betas[row])
-    return b"".join(array.tobytes() for array in body)
+def without_translation(parameters: BodyParameters) -> BodyParameters:
+    """The same bodies at the origin: a centre is a pose and a shape, not a place."""
+    return parameters.replaced(transl=np.zeros_like(parameters.transl))
