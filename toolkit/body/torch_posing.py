@@ -6,6 +6,7 @@ chooses between the two. The CPU kernels of ``posing`` remain the reference: the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,27 +26,50 @@ SMALL_ANGLE = 1e-8
 """Radians; below it a rotation is the identity plus its first-order term, to float64 precision."""
 
 
+class _Precision:
+    """The settings of this process that let torch round the factors of float32 products, off while anyone needs it."""
+
+    def __init__(self) -> None:
+        self.lock, self.users = threading.Lock(), 0
+
+    def need(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.before = _matmul_precision(), [place.fp32_precision for place in _MATMUL]
+                torch.set_float32_matmul_precision("highest")  # torch's older and newer switches, which must not differ
+            self.users += 1
+
+    def release(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                precision, values = self.before
+                if precision is not None:
+                    torch.set_float32_matmul_precision(precision)
+                for place, value in zip(_MATMUL, values, strict=True):
+                    if place.fp32_precision != value:
+                        place.fp32_precision = value
+
+
+_MATMUL = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+_precision = _Precision()
+
+
 @contextmanager
 def full_float32(device: torch.device | str) -> Iterator[None]:
     """While entered, float32 matrix products on ``device`` are true float32, whatever the caller has switched on.
 
     ``torch.set_float32_matmul_precision("high")`` (common in training scripts) lets GPUs round the factors to TF32, 11
     significant bits: up to half a millimetre per metre, far outside 2e-6 m and outside every bound of exact K-Means.
-    ``medium`` and autocast do the same with bfloat16, on some CPUs too. The settings are put back on leaving; they
-    belong to the process, so other threads see them meanwhile.
+    ``medium`` and autocast do the same with bfloat16, on some CPUs too. The settings are those of the process: threads
+    may be inside together, and when the last one leaves all is as before.
     """
-    places = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
-    precision, before = _matmul_precision(), [place.fp32_precision for place in places]
-    torch.set_float32_matmul_precision("highest")  # sets torch's older and newer switches alike, which must not differ
+    _precision.need()
     try:
         with torch.autocast(torch.device(device).type, enabled=False), torch.no_grad():
             yield
     finally:
-        if precision is not None:
-            torch.set_float32_matmul_precision(precision)
-        for place, value in zip(places, before, strict=True):
-            if place.fp32_precision != value:
-                place.fp32_precision = value
+        _precision.release()
 
 
 def _matmul_precision() -> str | None:
