@@ -8,6 +8,7 @@ lies below it. A failure of the store becomes an ``InputError`` in one line.
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -107,7 +108,8 @@ class RemotePath:
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
         """The files whose path below here fits ``pattern``, in order; none where nothing is."""
-        found = self._ask(lambda store: [store.unstrip_protocol(name) for name in store.glob(f"{self}/{pattern}")])
+        wanted = f"{glob.escape(str(self))}/{pattern}"
+        found = self._ask(lambda store: [store.unstrip_protocol(name) for name in store.glob(wanted)])
         yield from sorted(map(RemotePath, found))
 
     def unlink(self, missing_ok: bool = False) -> None:
@@ -120,9 +122,15 @@ class RemotePath:
 
         Args:
             buffered: read ahead; otherwise every read is one request for just those bytes (Parquet plans its own).
+
+        Raises:
+            FileNotFoundError, IsADirectoryError: as for a ``Path``.
         """
         options = {} if buffered else {"cache_type": "none"}
-        return self._ask(lambda store: store.open(str(self), "rb", **options))
+        stream = self._ask(lambda store: store.open(str(self), "rb", **options))
+        if not stream.size and self.is_dir():  # S3 opens a folder as an empty file
+            raise IsADirectoryError(str(self))
+        return stream
 
     def upload(self, file: Path) -> None:
         """Put a finished local file here; it appears all at once or not at all."""
