@@ -29,6 +29,8 @@ PACKAGES = (
     "safetensors",
     "matplotlib",
 )
+GPU_ROOT = Path("/proc/driver/nvidia/gpus")
+"""Where NVIDIA's driver lists the GPUs."""
 
 
 @click.command()
@@ -66,12 +68,59 @@ def _blas() -> list[dict[str, Any]]:
 
 
 def _devices() -> dict[str, Any]:
+    """GPUs of this machine, and what torch and FAISS make of them."""
     import torch
 
-    from hmrtk.toolkit.prototypes.search import resolve_device
+    from hmrtk.toolkit.prototypes.search import version
 
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"torch_cuda": names, "faiss": resolve_device("auto")}
+    seen = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    found = [{"name": gpu.name, "memory_gib": round(gpu.total_memory / 2**30, 1)} for gpu in seen]
+    faiss = version()
+    return {
+        "gpus": found or [{"name": name, "memory_gib": None} for name in _gpus_of_the_driver()],
+        "torch": {"version": torch.__version__, "cuda": torch.version.cuda, "gpus": len(seen)},
+        "faiss": {"version": faiss["faiss"], "gpu_support": faiss["gpu_support"], "gpus": faiss["gpus"]},
+    }
+
+
+def _gpus_of_the_driver(root: Path = GPU_ROOT) -> list[str]:
+    """Names of the GPUs that NVIDIA's driver knows of, whatever torch can use (Linux)."""
+    lines = [line for path in sorted(root.glob("*/information")) for line in path.read_text().splitlines()]
+    return [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model:")]
+
+
+def _gpu_lines(devices: dict[str, Any]) -> list[str]:
+    """The devices in words; where something stands in the way, what to do about it."""
+    gpus, torch, faiss = devices["gpus"], devices["torch"], devices["faiss"]
+    if not gpus:
+        return ["GPUs      none; bodies are posed and compared on the CPU"]
+    lines = []
+    for gpu in gpus:
+        lines.append(f"GPU       {gpu['name']}" + (f", {gpu['memory_gib']} GiB" if gpu["memory_gib"] else ""))
+    if torch["gpus"]:
+        lines.append(f"          torch {torch['version']} can use {_of(torch['gpus'], gpus)}")
+    elif not torch["cuda"]:
+        lines.append(
+            f"          torch {torch['version']} was built without CUDA: install a CUDA build from pytorch.org"
+        )
+    else:
+        lines.append(
+            f"          torch {torch['version']} cannot use it: is the driver new enough for CUDA {torch['cuda']}?"
+        )
+    if faiss["gpus"]:
+        lines.append(f"          FAISS {faiss['version']} can search on {_of(faiss['gpus'], gpus)}")
+    elif not faiss["gpu_support"]:
+        remedy = "pip uninstall faiss-cpu, then pip install --force-reinstall faiss-gpu (Linux on x86-64)"
+        lines.append(f"          FAISS {faiss['version']} is the CPU wheel, so K-Means searches on the CPU: {remedy}")
+    else:
+        lines.append(
+            f"          FAISS {faiss['version']} was built for GPUs but sees none: check the driver (nvidia-smi)"
+        )
+    return lines
+
+
+def _of(count: int, gpus: list[Any]) -> str:
+    return "it" if len(gpus) == 1 else f"{count} of {len(gpus)}"
 
 
 def _body(path: Path | None) -> dict[str, Any]:
@@ -111,7 +160,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"hmrtk     {found['hmrtk']}, Python {found['python']}, {found['cores']} cores",
         f"packages  {packages}",
         f"BLAS      {blas or 'none seen'}",
-        f"GPUs      torch: {', '.join(devices['torch_cuda']) or 'none'}; FAISS searches on: {devices['faiss']}",
+        *_gpu_lines(devices),
         f"body      {body.get('problem') or body['place'] + '  ' + body['fingerprint']}",
     ]
     if os.environ.get("OPENBLAS_CORETYPE"):
