@@ -29,6 +29,10 @@ COMMANDS = {
         "hmrtk.cli.sweep:sweep_prototypes",
         "Choose K and part weights: cluster with several of each.",
     ),
+    "show-prototypes": (
+        "hmrtk.cli.prototypes:show_prototypes",
+        "Show prototypes: turnable meshes, t-SNE map, parts; export them.",
+    ),
     "render-iuv": ("hmrtk.cli.data:render_iuv", "Render IUV maps and a contact sheet."),
     "build-shards": ("hmrtk.cli.data:build_shards", "Write training shards: pictures, maps, labels."),
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),

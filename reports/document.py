@@ -1,7 +1,7 @@
 """The page: title, sections of text, tables, charts and galleries → one HTML file that needs nothing else.
 
 Style, script and pictures are inside the file, so it opens without a network, on a phone, in light and in dark. Called
-by ``tail``, which also writes the same content as files and JSON.
+by ``tail`` and ``prototypes``, which also write the same content as files and JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from markupsafe import Markup
 from hmrtk.reports.figures import Chart
 from hmrtk.reports.gallery import Gallery
 from hmrtk.reports.tables import Column, Table, plain, shown
+from hmrtk.reports.viewer import Viewer
 from hmrtk.toolkit.records.artefact import write_bytes
 
 Block = Table | Chart | Gallery
@@ -65,9 +66,10 @@ class Document:
             undefined=jinja2.StrictUndefined,
         )  # fmt: skip
         environment.filters |= {"shown": shown, "picture": _data_url}
-        environment.tests |= {"table": _is(Table), "chart": _is(Chart), "gallery": _is(Gallery)}
+        environment.tests |= {"table": _is(Table), "chart": _is(Chart), "gallery": _is(Gallery), "viewer": _is(Viewer)}
         template = environment.get_template("report.html")
-        style, script = Markup(_template("style.css")), Markup(_template("sort.js"))
+        scripts = ["sort.js", *(["viewer.js"] if self.blocks(Viewer) else [])]
+        style, script = Markup(_template("style.css")), Markup("\n".join(map(_template, scripts)))
         return template.render(document=self, style=style, script=script, markup=Markup, sort_value=_sort_value)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The report's three galleries: samples at growing distance, all prototypes, the rarest samples.
 
-In: what to draw and its numbers; out: ``Gallery``. Called by ``tail``.
+In: what to draw and its numbers; out: ``Gallery``. Called by ``tail`` and ``prototypes``.
 """
 
 from __future__ import annotations
@@ -60,21 +60,23 @@ def ladder_gallery(
 def prototype_gallery(
     clusters: Table, prototypes: PrototypeSet, body: BodyModel, progress: Progress = silent
 ) -> Gallery:
-    """All prototypes, those with the most samples first."""
+    """All prototypes in the order of the table; its column ``action`` (most common action) may be missing."""
     order = [row["prototype"] for row in clusters.rows]
     pictures = draw_bodies(prototypes.parameters[order], body, PROTOTYPE_COLOUR, "draw the prototypes", progress)
     cards = []
     for row, picture in zip(clusters.rows, pictures, strict=True):
         lines = [f"{row['samples']:,} ({row['share']:.1f} %)"]
         if row["samples"]:
-            lines += [f"{row['assigned']:.0f} mm", str(row["action"])]
-        facts = {key: row[key] for key in ("rank", "prototype", "samples", "assigned", "singular", "action")}
+            lines += [f"{row['assigned']:.0f} mm", *([str(row["action"])] if "action" in row else [])]
+        keys = ("rank", "prototype", "samples", "assigned", "singular", "action")
+        facts = {key: row[key] for key in keys if key in row}
         cards.append(Card([("prototype", encode_png(picture))], f"Prototype {row['prototype']}", lines, facts))
+    last = ", and their most common action" if any("action" in row for row in clusters.rows) else ""
     caption = (
-        "Those with the most samples of this data set first. Under each: its samples (share of all), their mean "
-        "per-vertex distance to it, and their most common action. All at one scale, as the camera sees them."
+        "Those with the most samples first. Under each: its samples (share of all), their mean per-vertex distance to "
+        f"it{last}. All at one scale, as the camera sees them."
     )
-    sheet = sheet_of([[p] for p in pictures], [f"{r['rank']}: {r['samples']:,}" for r in clusters.rows], 10)
+    sheet = sheet_of([[p] for p in pictures], ["\n".join([c.title, *c.lines[:2]]) for c in cards], 10)
     return Gallery("prototype_gallery", "All prototypes", caption, cards, sheet)
 
 

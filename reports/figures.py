@@ -1,7 +1,7 @@
 """Charts. The only file of hmrtk that imports matplotlib.
 
 In: arrays; out: ``Chart`` (an SVG that follows the page's colours, a PNG for slides, and the plotted numbers). Called
-by ``distances`` and ``systems``.
+by ``distances``, ``systems`` and ``prototypes``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Patch
 from numpy.typing import NDArray
+
+from hmrtk.reports.placement import beside
 
 Array = NDArray[Any]
 
@@ -26,8 +29,8 @@ PALETTE = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 SINGULAR, ASSIGNED = PALETTE[0], PALETTE[1]
 
-_INK, _GRID = "#1a1b1c", "#d7d8d9"
-"""Placeholders: in the page's SVG they become the theme's text and line colours."""
+_INK, _GRID, _PAPER = "#1a1b1c", "#d7d8d9", "#fefdfc"
+"""Placeholders: in the page's SVG they become the theme's text, line and ground colours."""
 
 _STYLE = {
     "axes.edgecolor": _GRID,
@@ -63,6 +66,7 @@ class Chart:
         svg_file: a stand-alone SVG file.
         png: 200 dpi on white.
         data: the plotted numbers.
+        wide: takes the page's whole width.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Chart:
     svg_file: bytes
     png: bytes
     data: dict[str, Any] = field(default_factory=dict)
+    wide: bool = False
 
 
 def histogram(distances: Mapping[str, Array], name: str, title: str, caption: str, marks: Mapping[str, float]) -> Chart:
@@ -183,18 +188,87 @@ def ranked_sizes(sizes: Mapping[str, Array], name: str, title: str, caption: str
     return _chart(draw, name, title, caption, {"sizes": dict(sizes)})
 
 
+def cluster_map(points: Array, label: Array, centres: Array, pictures: Mapping[int, Array], name: str, title: str,
+                caption: str, data: dict[str, Any]) -> Chart:  # fmt: skip
+    """Samples in the plane, coloured by cluster, with the centres' pictures and numbers (PM-Net Fig. 4).
+
+    Args:
+        points, label: (n, 2) and (n,) samples and their clusters.
+        centres: (K, 2); every cluster is numbered, at its picture or where its centre lies.
+        pictures: cluster → (H, W, 4) uint8; each lies near its centre, where it covers little.
+    """
+    colours = cluster_colours(len(centres))
+    places = np.concatenate([points, centres])
+    middle, reach = (places.min(axis=0) + places.max(axis=0)) / 2, 0.58 * float(np.ptp(places, axis=0).max() or 1.0)
+    size = reach * (0.23 if len(centres) <= 12 else 0.19)
+    drawn = list(pictures)
+    spots = beside(drawn, points, label, centres, size, middle, reach - 0.55 * size)
+
+    def draw(axes: Axes) -> None:
+        axes.scatter(*points.T, s=9, c=colours[label], alpha=0.75, linewidths=0, rasterized=True)
+        axes.scatter(*centres.T, s=34, c=colours, edgecolors=_PAPER, linewidths=1, zorder=3)
+        for cluster, spot in zip(drawn, spots, strict=True):
+            _medallion(axes, pictures[cluster], centres[cluster], spot, size, colours[cluster])
+        heights = dict(zip(drawn, spots - (0, 0.5 * size), strict=True))
+        for cluster, centre in enumerate(centres):
+            spot = heights.get(cluster, centre)
+            box = {"boxstyle": "round,pad=0.15", "facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85}
+            axes.text(*spot, str(cluster), ha="center", va="center", fontsize=8, zorder=6, bbox=box)
+        axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]), aspect=1)
+        axes.set_axis_off()
+
+    return _chart(draw, name, title, caption, data, height=8, width=8, wide=True)
+
+
+def cluster_colours(k: int) -> Array:
+    """(K, 3) RGB 0..1: the ten colours of matplotlib's default cycle, then hues a golden angle apart."""
+    if k <= 10:
+        return np.array(mpl.colormaps["tab10"].colors[:k])
+    turns = np.arange(k) * (np.sqrt(5) - 1) / 2 % 1
+    shade = np.stack([turns, np.tile([0.85, 0.55, 0.7], k)[:k], np.tile([0.75, 0.9, 0.55, 0.82], k)[:k]], axis=1)
+    return mpl.colors.hsv_to_rgb(shade)
+
+
+def _medallion(axes: Axes, picture: Array, centre: Array, spot: Array, size: float, colour: Array) -> None:
+    """A picture on a disc with the cluster's colour around it, tied to the centre it belongs to."""
+    axes.plot(*np.stack([centre, spot]).T, color=colour, linewidth=1.2, zorder=3)
+    disc = Circle(tuple(spot), size / 2, facecolor=_PAPER, alpha=0.8, zorder=4)
+    axes.add_patch(disc)
+    axes.add_patch(Circle(tuple(spot), size / 2, facecolor="none", edgecolor=colour, linewidth=1.6, zorder=4))
+    half = 0.5 * size
+    axes.imshow(picture, extent=(spot[0] - half, spot[0] + half, spot[1] - half, spot[1] + half), zorder=5)
+
+
+def pictures_with_key(pictures: Mapping[str, Array], key: Sequence[tuple[str, Any]], name: str, title: str,
+                      caption: str, data: dict[str, Any]) -> Chart:  # fmt: skip
+    """Pictures (H, W, 4) uint8 side by side under their names, beside a key of (text, RGB 0..1)."""
+
+    def draw(axes: Axes) -> None:
+        left = 0.0
+        for label, picture in pictures.items():
+            width = picture.shape[1] / picture.shape[0]
+            axes.imshow(picture, extent=(left, left + width, 0, 1))
+            axes.text(left + width / 2, -0.03, label, ha="center", va="top")
+            left += width
+        axes.set(xlim=(0, left + 0.84), ylim=(-0.1, 1), aspect=1)
+        axes.set_axis_off()
+        patches = [Patch(color=colour, label=text) for text, colour in key]
+        axes.legend(handles=patches, loc="center right", fontsize=10, labelspacing=0.9, handlelength=1.2)
+
+    return _chart(draw, name, title, caption, data, width=9, wide=True)
+
+
 def _chart(draw: Callable[[Axes], None], name: str, title: str, caption: str, data: dict[str, Any],
-           height: float = 3.3) -> Chart:  # fmt: skip
+           height: float = 3.3, width: float = 5.4, wide: bool = False) -> Chart:  # fmt: skip
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.4, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure.add_subplot())
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    return Chart(
-        name, title, caption, _for_page(svg.getvalue().decode(), name, title), svg.getvalue(), png.getvalue(), data
-    )
+        figure.savefig(svg, format="svg", dpi=200, metadata={"Date": None, "Creator": None}, transparent=True)
+    inline = _for_page(svg.getvalue().decode(), name, title)
+    return Chart(name, title, caption, inline, svg.getvalue(), png.getvalue(), data, wide)
 
 
 def _legend(axes: Axes) -> None:
@@ -222,5 +296,6 @@ def _for_page(svg: str, name: str, title: str) -> str:
     for index, colour in enumerate(PALETTE):
         svg = svg.replace(colour, f"var(--c{index})")
     svg = svg.replace("url(#", f"url(#{name}-").replace(_INK, "currentColor").replace(_GRID, "var(--line)")
+    svg = svg.replace(_PAPER, "var(--ground)")
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

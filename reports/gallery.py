@@ -1,7 +1,7 @@
 """Galleries: bodies drawn for the report, one card each, and as one contact sheet.
 
 In: body parameters and what to write under them; out: ``Gallery`` with PNG pictures on a transparent ground. Called by
-``tail``.
+``exhibits`` and ``prototypes``.
 """
 
 from __future__ import annotations
