@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from hmrtk.reports.published_rows import published_for, published_tables
-from hmrtk.reports.sweep import build_sweep_report, setting_row, shown_split
+from hmrtk.reports.settings import setting_row
+from hmrtk.reports.sweep import build_sweep_report, shown_split
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import OutputError
 from hmrtk.toolkit.prototypes.sweep import Outcome, Setting, Split, Sweep, SweepConfig
