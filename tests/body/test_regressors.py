@@ -62,7 +62,7 @@ def test_damaged_files(foreign_body: BodyModel, tmp_path: Path) -> None:
         np.save(path, value)
         with pytest.raises(InputError, match=message):
             foreign_body.regressor("h36m17")
-    np.save(path, np.array([None]), allow_pickle=True)
+    np.save(path, np.array([None]))
     with pytest.raises(InputError, match=r"is not a readable .npy file"):
         foreign_body.regressor("h36m17")
     path.write_bytes(b"")
