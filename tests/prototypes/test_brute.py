@@ -52,6 +52,8 @@ def test_every_label_of_every_iteration_is_the_brute_force_one(
     rounds: list[Assignment] = []
 
     class Checked:
+        device = "cpu"
+
         def assign(self, centres: BodyParameters) -> Assignment:
             found = full.assign(centres)
             assert mistakes(brute_force(body, bodies, centres, weights), found.label) == 0
