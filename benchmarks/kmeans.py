@@ -97,7 +97,7 @@ def run_ours(parameters: BodyParameters) -> dict[str, Any]:
         "certified": [entry["certified"] for entry in run.history],
         "rechecked": [entry["rechecked"] for entry in run.history],
         "mean_distance": [entry["mean_distance"] for entry in run.history],
-        "wrong": wrong_labels(body, parameters, run.centres, run.label),
+        "wrong": wrong_labels(body, parameters, run.centres, population.labels(run.centres)),
         **search_seconds(assigner, centres),
     }
 

@@ -80,9 +80,10 @@ def test_a_run_is_the_same_to_the_bit_whatever_the_chunk_and_the_threads(
 
     def run(chunk: int) -> tuple[bytes, ...]:
         assigner = ExactAssigner(space, people, space.project(people, chunk), "cpu", chunk)
-        found = run_lloyd(LocalPopulation(assigner, people), people[:9], 4, 0.0)
+        population = LocalPopulation(assigner, people)
+        found = run_lloyd(population, people[:9], 4, 0.0)
         return (
-            found.label.tobytes(),
+            population.labels(found.centres).tobytes(),
             found.centres.pose.tobytes(),
             str(found.history).encode(),
             str(found.mean).encode(),

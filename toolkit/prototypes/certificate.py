@@ -95,6 +95,11 @@ class ExactAssigner:
         self.search = CentreSearch(coordinates.shape[1], device)
         self.margin = max(MARGIN, 2.5 * (coordinates.shape[1] + 4) * FLOAT32_ROUNDING)
 
+    @property
+    def device(self) -> str:
+        """What searches: ``cpu`` or ``cuda``."""
+        return self.search.device
+
     def assign(self, centres: BodyParameters) -> Assignment:
         """The nearest of K centres for every body."""
         n = len(self.coordinates)

@@ -1,7 +1,7 @@
 """Algorithm 1 of PM-Net: assign every body to its nearest centre, move the centres, repeat.
 
-In: bodies that can be assigned and summed up (``population``) and the first centres; out: centres, their exact labels,
-and what each iteration did. ``kmeans`` calls it for ``p3dh`` and ``3dh``.
+In: bodies that can be assigned and summed up (``population``) and the first centres; out: centres, and what
+each iteration did. ``kmeans`` calls it for ``p3dh`` and ``3dh``.
 
 The loop of Algorithm 1 is printed "while γ̄ < threshold or λ < limit", which would run on while the distance is
 *small*, and for ever once it is. What is meant is done here: stop when no label changes, when the mean distance
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.progress import Progress, silent
@@ -29,7 +28,6 @@ class Run:
 
     Attributes:
         centres: K bodies.
-        label: (N,) int32, exact with respect to these centres.
         mean: their γ̄ (m²), middle of its bounds.
         history: one entry per iteration: ``mean_distance`` γ̄ (m², middle of its bounds ``lower`` and ``upper``),
             labels ``changed``, bodies ``certified`` and ``rechecked``, ``empty`` clusters and how many were
@@ -39,7 +37,6 @@ class Run:
     """
 
     centres: BodyParameters
-    label: NDArray[np.int32]
     mean: float
     history: list[dict[str, Any]]
     stopped: str
@@ -90,11 +87,11 @@ def run_lloyd(
     """
     state = first if isinstance(first, State) else State(first)
     if state.before is not None:
-        population.step(state.before)  # so that the next step knows which labels change
+        population.step(state.before, fresh=True)  # so that the next step knows which labels change
     stopped = ""
     while not stopped:
         iteration = len(state.history)
-        statistics = population.step(state.centres)
+        statistics = population.step(state.centres, fresh=state.before is None)
         entry = _entry(statistics, iteration)
         progress("K-Means", iteration, max_iter, f"mean distance {statistics.mean:.5g} m²")
         stopped = _stop([*state.history, entry], max_iter, tol)
@@ -107,8 +104,7 @@ def run_lloyd(
             keep(state)
     assert state.best is not None
     progress("K-Means", max_iter, max_iter, f"mean distance {state.best_mean:.5g} m²")
-    label = population.labels(state.best)
-    return Run(state.best, label, state.best_mean, list(state.history), stopped, state.kept)
+    return Run(state.best, state.best_mean, list(state.history), stopped, state.kept)
 
 
 def significant(value: float) -> float:

@@ -19,20 +19,29 @@ from hmrtk.toolkit.prototypes.statistics import Statistics, block_statistics, me
 class Assigner(Protocol):
     """Finds the nearest of K centres for each of its N bodies (``certificate.ExactAssigner`` and its like)."""
 
+    @property
+    def device(self) -> str: ...
+
     def assign(self, centres: BodyParameters) -> Assignment: ...
 
 
 class Population(Protocol):
-    """N bodies, wherever they are."""
+    """N bodies, wherever they are; ``device`` says what searches: ``cpu`` or ``cuda``."""
+
+    device: str
 
     def __len__(self) -> int: ...
 
-    def step(self, centres: BodyParameters) -> Statistics:
-        """Assign every body to its nearest centre; statistics of all, ``changed`` against the step before."""
+    def step(self, centres: BodyParameters, fresh: bool = False) -> Statistics:
+        """Assign every body to its nearest centre; statistics of all, ``changed`` against the step before.
+
+        Args:
+            fresh: the first step of a start: every label counts as changed.
+        """
         ...
 
     def labels(self, centres: BodyParameters) -> NDArray[np.int32]:
-        """(N,) int32 nearest centres, without a step."""
+        """(N,) int32 index of the nearest centre, for the end of a run; not a step."""
         ...
 
 
@@ -45,7 +54,7 @@ class LocalPopulation:
     """
 
     def __init__(self, assigner: Assigner, parameters: BodyParameters) -> None:
-        self.assigner, self.parameters = assigner, parameters
+        self.assigner, self.parameters, self.device = assigner, parameters, assigner.device
         self.planes = np.empty((len(parameters), 4, 24), np.float32)
         self._last: tuple[BodyParameters, NDArray[np.int32]] | None = None
 
@@ -59,10 +68,10 @@ class LocalPopulation:
     def __len__(self) -> int:
         return len(self.parameters)
 
-    def step(self, centres: BodyParameters) -> Statistics:
+    def step(self, centres: BodyParameters, fresh: bool = False) -> Statistics:
         """Assign and sum up; see ``Population``."""
         assignment = self.assigner.assign(centres)
-        before = self._last[1] if self._last else None
+        before = self._last[1] if self._last and not fresh else None
         self._last = (centres, assignment.label)
         with Threads() as threads:
             return merge(

@@ -123,7 +123,9 @@ def merge(parts: Iterable[Statistics]) -> Statistics:
         gamma.append(part.far_gamma)
         bodies.append(part.far_bodies)
     far = (np.concatenate(rows), np.concatenate(gamma), BodyParameters.concatenate(bodies))
-    return Statistics(products, betas, counts, *numbers.tolist(), *whole.tolist(), *far)
+    lower, upper = (float(value) for value in numbers)
+    changed, certified, rechecked = (int(value) for value in whole)
+    return Statistics(products, betas, counts, lower, upper, changed, certified, rechecked, *far)
 
 
 def centres_from(statistics: Statistics, fallback: BodyParameters) -> BodyParameters:

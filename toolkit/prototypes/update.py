@@ -26,9 +26,11 @@ FACING_CAMERA = (np.pi, 0.0, 0.0)
 """Root of SPIN's mean parameters: upright, facing a camera whose y points down."""
 
 
-def initial_rows(
-    coordinates: NDArray[np.float32] | int, k: int, init: str, rng: np.random.Generator
-) -> NDArray[np.int64]:
+Points = NDArray[np.float32] | int
+"""(N, D) vectors whose distances approximate the bodies', or N alone where no such vectors are at hand."""
+
+
+def initial_rows(coordinates: Points, k: int, init: str, rng: np.random.Generator) -> NDArray[np.int64]:
     """Rows of the K bodies that are the first centres, all different.
 
     Args:
