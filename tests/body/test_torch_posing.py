@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from hmrtk.toolkit.body import torch_posing
 from hmrtk.toolkit.body.devices import poser_for
 from hmrtk.toolkit.body.layer import body_layer
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
-from hmrtk.toolkit.body.torch_posing import TensorBody, TorchPoser, full_float32, gpus
+from hmrtk.toolkit.body.torch_posing import TensorBody, TorchPoser, full_float32, gpus, multiplies_in_full
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 
 Draw = Callable[[int, int], BodyParameters]
@@ -131,6 +133,31 @@ def test_reduced_precision_is_off_inside_and_as_before_afterwards(
     assert precision_settings() == before
 
 
+def test_rounded_factors_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert multiplies_in_full("cpu")
+
+    @contextmanager
+    def rounding(device: str) -> Iterator[None]:
+        with torch.autocast("cpu", torch.bfloat16):
+            yield
+
+    monkeypatch.setattr(torch_posing, "full_float32", rounding)
+    assert not multiplies_in_full("cpu")
+
+
+@pytest.mark.usefixtures("settings_kept")
+def test_threads_inside_together_keep_full_precision_until_the_last_leaves() -> None:
+    torch.set_float32_matmul_precision("high")
+    before = precision_settings()
+    first, second = full_float32("cpu"), full_float32("cpu")
+    with ExitStack() as one, ExitStack() as other:
+        one.enter_context(first)
+        other.enter_context(second)
+        one.close()
+        assert precision_settings() == ("highest", "ieee", "ieee")
+    assert precision_settings() == before
+
+
 def test_precision_is_put_back_after_an_error() -> None:
     before = precision_settings()
     with pytest.raises(ZeroDivisionError), full_float32("cpu"):
@@ -171,6 +198,7 @@ def test_bad_chunk_is_refused(poser: TorchPoser) -> None:
 def test_gpu_equals_the_cpu_kernels(body: BodyModel, random_parameters: Draw) -> None:
     assert isinstance(poser_for(body, "auto"), TorchPoser)
     poser = TorchPoser(body, gpus()[0])
+    assert multiplies_in_full(poser.device)
     for precision in ("highest", "high"):
         torch.set_float32_matmul_precision(precision)
         check_agreement(poser, random_parameters(50, 1).replaced(transl=np.zeros((50, 3))))

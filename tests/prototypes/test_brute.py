@@ -14,7 +14,7 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.prototypes import brute
-from hmrtk.toolkit.prototypes.brute import FullAssigner, check_memory, full_space, torch_devices
+from hmrtk.toolkit.prototypes.brute import FullAssigner, check_device, full_space, torch_devices
 from hmrtk.toolkit.prototypes.certificate import Assignment, ExactAssigner
 from hmrtk.toolkit.prototypes.lloyd import run_lloyd
 from hmrtk.toolkit.prototypes.population import LocalPopulation
@@ -231,11 +231,20 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_many_bodies_for_a_device_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"device cpu: 1000000000 bodies in full need 41365\.5 GB.*use search pca"):
-        check_memory(10**9, 20670, "cpu")
+        check_device(10**9, 20670, "cpu")
+    monkeypatch.setattr(brute, "multiplies_in_full", lambda device: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8_000_000_000, 16_000_000_000))
     with pytest.raises(InputError, match=r"device cuda:1: 312188 bodies in full need 14\.4 GB, there are 8\.0 GB"):
-        check_memory(312_188, 20670, "cuda:1")
-    check_memory(100_000, 20670, "cuda:1")
+        check_device(312_188, 20670, "cuda:1")
+    check_device(100_000, 20670, "cuda:1")
+
+
+def test_a_device_that_rounds_factors_is_refused(
+    full: FullAssigner, bodies: BodyParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brute, "multiplies_in_full", lambda device: False)
+    with pytest.raises(InputError, match=r"device cpu: rounds the factors of float32 products.*NVIDIA_TF32_OVERRIDE"):
+        FullAssigner(full.space, bodies, "cpu")
 
 
 @needs_gpu

@@ -103,8 +103,29 @@ def test_the_path_of_gpus_on_cpu_indices(monkeypatch: pytest.MonkeyPatch, gpus: 
         distance, index = found.nearest(given, points, 2)
         np.testing.assert_array_equal(index, expected[1])
         np.testing.assert_allclose(distance, expected[0], rtol=1e-4, atol=1e-5)
-    assert max(seen) == 50 * gpus
-    assert sum(seen) == 2 * 430
+    assert max(seen[1:]) == 50 * gpus
+    assert sum(seen) == 64 + 2 * 430
+
+
+def test_gpus_that_round_factors_are_refused() -> None:
+    class Rounding:
+        """An index whose products have 11 significant bits."""
+
+        def add(self, points: Any) -> None:
+            self.points = points
+
+        def search(self, points: Any, count: int) -> Any:
+            kept = [(a.view(np.uint32) & 0xFFFFE000).view(np.float32) for a in (points, self.points)]
+            square = (points**2).sum(1)[:, None] + (self.points**2).sum(1) - 2 * kept[0] @ kept[1].T
+            return np.sort(square, axis=1)[:, :count], np.argsort(square, axis=1)[:, :count]
+
+        def reset(self) -> None:
+            del self.points
+
+    for width in (2, 129, 20670):
+        search._check_products(faiss.IndexFlatL2(width), width)
+        with pytest.raises(InputError, match=r"device cuda: the GPU rounds the factors.*NVIDIA_TF32_OVERRIDE"):
+            search._check_products(Rounding(), width)
 
 
 @needs_gpu

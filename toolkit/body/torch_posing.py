@@ -72,6 +72,18 @@ def full_float32(device: torch.device | str) -> Iterator[None]:
         _precision.release()
 
 
+def multiplies_in_full(device: torch.device | str) -> bool:
+    """Whether float32 products on ``device`` keep all 24 bits of their factors inside ``full_float32``.
+
+    They should; NVIDIA's variable ``NVIDIA_TF32_OVERRIDE`` can still force TF32 on.
+    """
+    factor = 1 + 2.0**-12  # 13 significant bits: TF32 keeps 11 and bfloat16 8
+    with full_float32(device):
+        factors = torch.full((256, 512), factor, device=device)
+        products = factors @ torch.eye(512, device=device)
+    return bool((products == factors).all())
+
+
 def _matmul_precision() -> str | None:
     """torch's older switch; None where the newer one alone was used, after which torch refuses to say."""
     try:
@@ -125,7 +137,7 @@ class TorchPoser:
         )  # x, y, z planes
         self._template = self._held(arrays.v_template.T.reshape(-1))  # (3 V,)
         self._weights = self._held(arrays.weights.T)  # (24, V)
-        self._levels = [[np.array(level) for level in pair] for pair in _levels(arrays.parents)]
+        self._levels = [[torch.tensor(part, device=self.device) for part in pair] for pair in _levels(arrays.parents)]
 
     @property
     def v_template(self) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
-from hmrtk.toolkit.body.torch_posing import full_float32, gpus
+from hmrtk.toolkit.body.torch_posing import full_float32, gpus, multiplies_in_full
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.certificate import Assignment, nearest_in_full
@@ -189,7 +189,7 @@ class FullAssigner:
         progress: told about each chunk while the bodies are stored.
 
     Raises:
-        UnknownNameError, InputError: as ``torch_devices``; or a device has too little memory for its share.
+        UnknownNameError, InputError: as ``torch_devices`` and ``check_device``.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class FullAssigner:
         self.device = torch.device(names[0]).type
         runs = [slice(n * i // len(names), n * (i + 1) // len(names)) for i in range(len(names))]
         for run, name in zip(runs, names, strict=True):
-            check_memory(run.stop - run.start, len(space.mean), name)
+            check_device(run.stop - run.start, len(space.mean), name)
         self._comparing = threading.Lock()
         self._stores = [_Store(run, len(space.mean), name) for run, name in zip(runs, names, strict=True)]
         for store in self._stores:
@@ -270,12 +270,15 @@ def _lengths(exact: torch.Tensor, kept: torch.Tensor, mean: torch.Tensor) -> tor
     return (lost + rounding) * (1 + FLOAT64_SLACK)
 
 
-def check_memory(bodies: int, width: int, device: str) -> None:
-    """Refuse what does not fit: ``bodies`` of ``width`` float16 coordinates on ``device``.
+def check_device(bodies: int, width: int, device: str) -> None:
+    """Refuse a device that cannot hold ``bodies`` of ``width`` float16 coordinates, or rounds what it multiplies.
 
     Raises:
-        InputError: with what is needed and what is free.
+        InputError: with what is needed and what is free, or how to get true float32 products.
     """
+    if not multiplies_in_full(device):
+        problem = "rounds the factors of float32 products, so nothing could be proved"
+        raise InputError(f"device {device}", problem, "unset NVIDIA_TF32_OVERRIDE, or use search pca on the CPU")
     needed = bodies * (2 * width + 24) + WORKSPACE
     if torch.device(device).type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]

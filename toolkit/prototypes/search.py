@@ -65,6 +65,9 @@ class CentreSearch:
     Args:
         width: length of the vectors.
         device: ``auto``, ``cpu`` or ``cuda``; see ``resolve_device``.
+
+    Raises:
+        UnknownNameError, InputError: as ``resolve_device``; or a GPU rounds what it multiplies.
     """
 
     def __init__(self, width: int, device: str = "auto") -> None:
@@ -72,6 +75,8 @@ class CentreSearch:
         self.gpus = gpu_count() if self.device == "cuda" else 0
         index: Any = faiss.IndexFlatL2(width)
         self._index = _on_gpus(index, self.gpus) if self.gpus else index
+        if self.gpus:
+            _check_products(self._index, width)
         self._queries = max(1, GPU_QUERY_BYTES // (4 * width)) * self.gpus if self.gpus else QUERIES
 
     def nearest(
@@ -113,6 +118,22 @@ def _on_gpus(index: Any, gpus: int) -> Any:
     options = faiss.GpuMultipleClonerOptions()
     options.shard, options.useFloat16, options.use_cuvs = False, False, False
     return faiss.index_cpu_to_gpu_multiple_py(_resources(os.getpid(), gpus), index, options)
+
+
+def _check_products(index: Any, width: int) -> None:
+    """Refuse GPUs that round the factors of float32 products: nothing could be proved from their distances.
+
+    Raises:
+        InputError: TF32 is forced on.
+    """
+    points = np.full((64, width), 1 + 2.0**-12, np.float32)  # 13 significant bits: TF32 keeps 11
+    with _gpu_lock:
+        index.add(points)
+        distances = index.search(points, 1)[0]
+        index.reset()
+    if np.abs(distances).max() > 1e-5 * width:  # zero but for float32 rounding; with TF32 it is 1e-3 of the width
+        problem = "the GPU rounds the factors of float32 products, so nothing could be proved"
+        raise InputError("device cuda", problem, "unset NVIDIA_TF32_OVERRIDE, or use device cpu")
 
 
 @functools.lru_cache(maxsize=2)
