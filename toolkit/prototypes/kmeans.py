@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from hmrtk.toolkit.prototypes.search import faiss_kmeans, resolve_device
 from hmrtk.toolkit.prototypes.starts import Limits, best_of
 from hmrtk.toolkit.prototypes.update import INITS, Points, initial_rows, singular_parameters, without_translation
 from hmrtk.toolkit.records.artefact import provenance
+from hmrtk.toolkit.records.remote import Place
 
 METRICS = {
     "p3dh": "weighted vertices, m²",
@@ -150,8 +150,9 @@ def fit_prototypes(
     progress: Progress = silent,
     inputs: Mapping[str, str] | None = None,
     start: PrototypeSet | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Place | None = None,
     populate: Populate = local_population,
+    measured: Callable[..., tuple[Labels, NDArray[np.float64]]] = measure,
 ) -> Fit:
     """Cluster N bodies.
 
@@ -166,6 +167,7 @@ def fit_prototypes(
             the same run, that run goes on, to the same result; posing and projecting are done again. The caller
             removes it when the result is safe.
         populate: where the bodies are assigned and summed up.
+        measured: ``measure.measure``, or the same at another place (``distributed``).
 
     Raises:
         InputError: no bodies, NaN in one (named by row), more prototypes than bodies, an option out of range, a
@@ -192,7 +194,7 @@ def fit_prototypes(
     else:
         chosen = _BUILDERS[config.method](_Job(parameters, body, config, weights, progress))
     compare = config.method in ("naive", "3dh")
-    labels, nearest = measure(body, parameters, chosen.bodies, singular, weights, chosen.label, compare, progress)
+    labels, nearest = measured(body, parameters, chosen.bodies, singular, weights, chosen.label, compare, progress)
     objective = {"assigned": float(labels.weighted_distance.mean()), "nearest": float(nearest.mean())}
     history = chosen.history or [{"iteration": 0, "mean_distance": objective["assigned"]}]
     notes = {"iterations": 0, "certified": 0, "rechecked": 0, **chosen.notes, "root": root, "samples": len(parameters)}
