@@ -83,7 +83,9 @@ def ingest(
 
 
 @click.command("build-prototypes")
-@click.option("--k", type=click.IntRange(min=1), default=50, show_default=True, help="Number of prototypes.")
+@click.option(
+    "--k", type=click.IntRange(min=1), help="Number of prototypes; default: 50, or as many as --init FILE has."
+)
 @click.option(
     "--method",
     type=click.Choice(["p3dh", "3dh", "naive", "random", "mean"]),
@@ -94,39 +96,81 @@ def ingest(
 @click.option(
     "--weights", help="Part weights, e.g. limbs=5,torso=1,foot=.5,head=.3,hand=.3 (PM-Net III-C: the default)."
 )
-@click.option("--init", type=click.Choice(["random", "k-means++"]), default="random", show_default=True)
+@click.option(
+    "--init",
+    default="random",
+    show_default=True,
+    metavar="[random|k-means++|FILE]",
+    help="First centres: drawn, or the prototypes of a file.",
+)
+@click.option("--n-init", type=click.IntRange(min=1), help="Starts from different centres; the best is kept. [1]")
 @click.option("--max-iter", type=click.IntRange(min=1), help="Stop after this many iterations.")
 @click.option("--tol", type=click.FloatRange(min=0), help="Stop when the mean distance improves by less, relatively.")
+@click.option(
+    "--dims", type=click.IntRange(min=1), help="Principal directions kept; default: from the data. Only speed differs."
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["refuse", "skip"]),
+    default="refuse",
+    show_default=True,
+    help="Rows with NaN or absurd values: stop at the first, or leave them out, unlabelled.",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@engine_option
+@click.option("--workers", type=click.IntRange(min=1), help="Workers of the Ray engine; default: all of the cluster.")
 @click.option("--out", type=PLACE, help="PrototypeSet file (.safetensors); labels go beside it (.labels.parquet).")
 @selects_records("train")
 @click.pass_obj
 def build_prototypes(
     console: Console,
     selection: Selection,
-    k: int,
+    k: int | None,
     method: str,
     weights: str | None,
     init: str,
+    n_init: int | None,
     max_iter: int | None,
     tol: float | None,
+    dims: int | None,
+    on_error: str,
     device: str,
+    engine: str,
+    workers: int | None,
     out: Place | None,
 ) -> None:
-    """Cluster the bodies of a dataset into K prototypes (P3DH K-Means) and label every sample."""
+    """Cluster the bodies of a dataset into K prototypes (P3DH K-Means) and label every sample.
+
+    Killed? Run it again: it goes on from the last iteration.
+    """
     from hmrtk.toolkit import pipeline
     from hmrtk.toolkit.body.parts import parse_weights
+    from hmrtk.toolkit.engine.choice import engine_by_name
+    from hmrtk.toolkit.engine.cluster import RayEngine
+    from hmrtk.toolkit.errors import UnknownNameError
     from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
+    from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+    from hmrtk.toolkit.prototypes.update import INITS
+    from hmrtk.toolkit.records.remote import located
+    from hmrtk.toolkit.records.salvage import NAMED, some_of
 
-    body, records, name = selection.load(console.workspace)
+    left_out: list[str] = []
+    if init not in INITS and not located(init).is_file():
+        raise UnknownNameError("initialisation or file", init, INITS)
+    start = None if init in INITS else PrototypeSet.load(init)
+    body, records, name = selection.load(console.workspace, left_out if on_error == "skip" else None)
     config = PrototypeConfig(
-        k=1 if method == "mean" else k, method=method, init=init, seed=selection.seed, device=device,
-        **chosen(weights=parse_weights(weights) if weights else None, max_iter=max_iter, tol=tol),
+        k=1 if method == "mean" else k or (len(start) if start else 50),
+        method=method, seed=selection.seed, device=device,
+        **chosen(weights=parse_weights(weights) if weights else None, max_iter=max_iter, tol=tol, dims=dims,
+                 init=None if start else init, n_init=n_init),
     )  # fmt: skip
     out = out or pipeline.prototype_path(console.workspace, name, config)
-    run = pipeline.build_prototypes(records, body, config, out, console.progress)
-    value = run.summary()
-    console.result(value, prototype_lines(value))
+    with contextlib.closing(engine_by_name(engine, workers)) as running:
+        cluster = running if isinstance(running, RayEngine) else None
+        run = pipeline.build_prototypes(records, body, config, out, console.progress, start, cluster)
+    value = {**run.summary(), "left_out": {"rows": len(left_out), "first": left_out[:NAMED]}}
+    console.result(value, prototype_lines(value) + ([some_of(left_out)] if left_out else []))
 
 
 @click.command("render-iuv")

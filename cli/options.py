@@ -108,13 +108,14 @@ class Selection:
     limit: int | None
     seed: int
 
-    def load(self, workspace: Path) -> tuple[BodyModel, RecordTable, str]:
-        """The active body, the records, and the name of their dataset."""
+    def load(self, workspace: Path, left_out: list[str] | None = None) -> tuple[BodyModel, RecordTable, str]:
+        """The active body, the records, and the name of their dataset; ``left_out`` as in ``pipeline.load_records``."""
         from hmrtk.toolkit import pipeline
         from hmrtk.toolkit.body.model import load_body
 
         body = load_body(self.body_path)
-        records = pipeline.load_records(body, workspace, self.dataset, self.record_paths, self.split, self.limit)
+        choice = (self.dataset, self.record_paths, self.split, self.limit)
+        records = pipeline.load_records(body, workspace, *choice, left_out)
         return body, records, pipeline.dataset_name(records)
 
 

@@ -7,6 +7,8 @@ command line is a thin skin over this module; a script that imports it gets the 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.engine.cluster import RayEngine
 from hmrtk.toolkit.errors import InputError, MissingDatasetError, UnknownNameError
 from hmrtk.toolkit.maps.atlas import atlas_for_body
 from hmrtk.toolkit.maps.iuv import render_iuv_bodies
 from hmrtk.toolkit.maps.preview import iuv_to_rgb
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.prototypes.distributed import RemoteClustering
 from hmrtk.toolkit.prototypes.kmeans import Fit, PrototypeConfig, fit_prototypes
 from hmrtk.toolkit.prototypes.labels import Labels, write_labels
 from hmrtk.toolkit.prototypes.measure import assign
@@ -30,6 +34,7 @@ from hmrtk.toolkit.records.crops import record_crops
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.record import BODY_COLUMNS
 from hmrtk.toolkit.records.remote import Place, files_in
+from hmrtk.toolkit.records.salvage import read_sound
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.iuv_set import write_iuv_set
 from hmrtk.toolkit.sources.embedded import DATASET as EMBEDDED
@@ -85,6 +90,7 @@ def load_records(
     paths: Sequence[Place] = (),
     split: str = "train",
     limit: int | None = None,
+    left_out: list[str] | None = None,
 ) -> RecordTable:
     """Records by file, or by the name of a dataset that is embedded or was ingested into the workspace.
 
@@ -95,6 +101,7 @@ def load_records(
         paths: record tables; a folder stands for its ``<split>.parquet`` (every table when ``split`` is ``all``).
         split: train, val, test or all.
         limit: at most so many rows.
+        left_out: receives the rows with NaN or absurd values, which are then left out; None refuses them.
 
     Raises:
         MissingDatasetError: the dataset was not ingested: its layout, where it comes from, and what to run.
@@ -110,7 +117,8 @@ def load_records(
             raise MissingDatasetError(_not_ingested(dataset, folder))
         paths = [folder]
     files = [file for path in paths for file in _record_files(path, split)]
-    records = RecordTable.concatenate([RecordTable.read(file) for file in files]).head(limit)
+    read = RecordTable.read if left_out is None else functools.partial(read_sound, left_out=left_out)
+    records = RecordTable.concatenate([read(file) for file in files]).head(limit)
     records.require_body(body.fingerprint)
     return records
 
@@ -193,15 +201,37 @@ def prototype_path(workspace: Path, dataset: str, config: PrototypeConfig) -> Pa
 
 
 def build_prototypes(
-    records: RecordTable, body: BodyModel, config: PrototypeConfig, out: Place, progress: Progress = silent
+    records: RecordTable,
+    body: BodyModel,
+    config: PrototypeConfig,
+    out: Place,
+    progress: Progress = silent,
+    start: PrototypeSet | None = None,
+    engine: RayEngine | None = None,
 ) -> PrototypeRun:
-    """Cluster the bodies of ``records``; write the set to ``out`` and its labels beside it (``.labels.parquet``)."""
+    """Cluster the bodies of ``records``; write the set to ``out`` and its labels beside it (``.labels.parquet``).
+
+    While it runs there is a third file (``.checkpoint``) beside them, from which a killed run goes on to the same
+    bytes when it is started again with the same records and settings.
+
+    Args:
+        start: prototypes to start from.
+        engine: a cluster whose workers hold the bodies (``p3dh`` and ``3dh``); None works here. The result is the same.
+    """
     records = with_bodies(records)
-    fit = fit_prototypes(records.parameters(), body, config, progress, inputs={"records": records.fingerprint})
+    checkpoint = out.with_suffix(".checkpoint")
+    inputs = {"records": records.fingerprint}
+    with contextlib.ExitStack() as ended:
+        there = {}
+        if engine is not None:
+            remote = ended.enter_context(contextlib.closing(RemoteClustering(engine)))
+            there = {"populate": remote.populate, "measured": remote.measure}
+        fit = fit_prototypes(records.parameters(), body, config, progress, inputs, start, checkpoint, **there)
     labels_path = out.with_suffix(".labels.parquet")
     fit.prototypes.save(out)
     labels_meta = {"prototypes": fit.prototypes.fingerprint, "provenance": fit.prototypes.metadata["provenance"]}
     write_labels(labels_path, records.sample_ids, fit.labels, labels_meta)
+    checkpoint.unlink(missing_ok=True)
     return PrototypeRun(fit, out, labels_path)
 
 

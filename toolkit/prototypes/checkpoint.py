@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.prototypes.lloyd import Run, State
-from hmrtk.toolkit.records.artefact import atomic_path
+from hmrtk.toolkit.records.artefact import atomic_path, local_copy
+from hmrtk.toolkit.records.remote import Place
 
 KIND = "hmrtk.kmeans_checkpoint"
 METADATA_KEY = "hmrtk"
@@ -52,7 +53,7 @@ class Checkpoint:
         run: fingerprint of everything that decides the result; a file of another run is as good as none.
     """
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: str | Place, run: str) -> None:
         self.path, self.run = path, run
 
     def save(self, saved: Saved) -> None:
@@ -85,7 +86,7 @@ class Checkpoint:
     def load(self) -> Saved | None:
         """What was saved; None where there is no file, a damaged one, or one of another run."""
         try:
-            with safe_open(str(self.path), framework="numpy") as file:
+            with local_copy(self.path) as local, safe_open(str(local), framework="numpy") as file:
                 value = json.loads((file.metadata() or {})[METADATA_KEY])
                 bodies = {name: unpacked(file.get_tensor(name)) for name in file.keys() if name != "nothing"}  # noqa: SIM118 - not a dict
             if value["kind"] != KIND or value["run"] != self.run:
@@ -96,12 +97,8 @@ class Checkpoint:
                 champion and Run(bodies["champion"], **champion),
                 _state(bodies, state) if state else None,
             )
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        except (InputError, SafetensorError, OSError, ValueError, KeyError, TypeError):
             return None
-
-    def remove(self) -> None:
-        """Delete the file, when what it was for has been written."""
-        self.path.unlink(missing_ok=True)
 
 
 def _state(bodies: Mapping[str, BodyParameters], value: Mapping[str, Any]) -> State:

@@ -42,6 +42,7 @@ METRICS = {
     "mean": "weighted vertices, m²",
 }
 METHODS = tuple(METRICS)
+SEARCHES = ("pca", "full")
 
 _CENTRES, _BASIS = 0, 1
 """Names of a seed's random streams."""
@@ -68,7 +69,9 @@ class PrototypeConfig:
         tol: stop when the mean distance improves by less than this share of itself; 0 goes on until no label changes.
         seed: decides the first centres; everything else follows.
         dims: directions kept for the certificate; None chooses from the data. Affects speed only, never labels.
-        device: where FAISS searches: ``auto``, ``cpu`` or ``cuda``.
+        device: where to search: ``auto``, ``cpu`` or ``cuda``.
+        search: ``pca`` compares bodies in a few directions with FAISS; ``full`` compares all coordinates with torch, for
+            big GPUs (41 kB per body). Labels are exact either way.
     """
 
     k: int = 50
@@ -81,15 +84,17 @@ class PrototypeConfig:
     seed: int = 0
     dims: int | None = None
     device: str = "auto"
+    search: str = "pca"
 
     def check(self, bodies: int) -> None:
         """Refuse what cannot be run on so many bodies.
 
         Raises:
-            UnknownNameError: unknown method, initialisation or device.
+            UnknownNameError: unknown method, initialisation, search or device.
             InputError: k, n_init, max_iter, tol or dims out of range, more prototypes than bodies, no GPU for ``cuda``.
         """
-        for kind, name, known in (("method", self.method, METHODS), ("initialisation", self.init, INITS)):
+        names = (("method", self.method, METHODS), ("initialisation", self.init, INITS))
+        for kind, name, known in (*names, ("search", self.search, SEARCHES)):
             if name not in known:
                 raise UnknownNameError(kind, name, known)
         for name, least in (("k", 1), ("n_init", 1), ("max_iter", 0), ("tol", 0), ("dims", 1)):
@@ -98,7 +103,12 @@ class PrototypeConfig:
                 raise InputError(name, f"is {value}, expected at least {least}")
         if self.method != "mean" and self.k > bodies:
             raise InputError("k", f"{self.k} prototypes from {bodies} bodies", f"choose k of at most {bodies}")
-        resolve_device(self.device)
+        if self.search == "full":
+            from hmrtk.toolkit.prototypes.brute import torch_devices  # torch
+
+            torch_devices(self.device)
+        else:
+            resolve_device(self.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +138,12 @@ class Fit:
 def local_population(
     space: VertexSpace, parameters: BodyParameters, config: PrototypeConfig, progress: Progress = silent
 ) -> tuple[Population, Points]:
-    """All bodies in this process: projected once, then assigned by ``certificate.ExactAssigner``."""
+    """All bodies in this process, assigned by ``certificate.ExactAssigner`` or, in full, by ``brute.FullAssigner``."""
+    if config.search == "full":
+        from hmrtk.toolkit.prototypes.brute import FullAssigner  # torch
+
+        guide = space.project(parameters, progress=progress) if config.init == "k-means++" else len(parameters)
+        return LocalPopulation(FullAssigner(space, parameters, config.device, progress=progress), parameters), guide
     points = space.project(parameters, progress=progress)
     return LocalPopulation(ExactAssigner(space, parameters, points, config.device), parameters), points
 
@@ -258,6 +273,7 @@ def _vertex_kmeans(
     notes = {name: sum(entry[name] for entry in run.history) for name in ("certified", "rechecked", "reseeded")}
     notes |= {"iterations": len(run.history) - 1, "kept_iteration": run.kept, "stopped": run.stopped}
     notes |= {"dims": space.dims, "left_out_energy": significant(space.residual), "device": population.device}
+    notes["search"] = config.search
     notes |= {"starts": starts} if config.n_init > 1 else {}
     return _Centres(run.centres, population.labels(run.centres), run.history, notes)
 
