@@ -16,6 +16,7 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.prototypes import brute
 from hmrtk.toolkit.prototypes.brute import FullAssigner, check_device, full_space, torch_devices
 from hmrtk.toolkit.prototypes.certificate import Assignment, ExactAssigner
+from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig, fit_prototypes
 from hmrtk.toolkit.prototypes.lloyd import run_lloyd
 from hmrtk.toolkit.prototypes.population import LocalPopulation
 from hmrtk.toolkit.prototypes.projection import fit_space
@@ -271,3 +272,26 @@ def test_gpu_products_are_within_their_bound_even_if_tf32_is_allowed(
         assert (wrong <= brute.WIDTH * 2.0**-24 * lengths).all()
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("init", ["random", "k-means++"])
+def test_kmeans_is_the_same_in_full_and_in_a_few_directions(body: BodyModel, bodies: BodyParameters, init: str) -> None:
+    few = bodies[:200]
+    config = PrototypeConfig(k=6, init=init, max_iter=4, tol=0, device="cpu")
+    expected, found = (fit_prototypes(few, body, replace(config, search=search)) for search in ("pca", "full"))
+    np.testing.assert_array_equal(found.labels.label, expected.labels.label)
+    np.testing.assert_array_equal(found.prototypes.parameters.body_pose, expected.prototypes.parameters.body_pose)
+    assert found.prototypes.metadata["search"] == "full"
+    assert found.prototypes.metadata["device"] == "cpu"
+    assert found.certified + found.rechecked == 200 * len(found.history)
+
+
+def test_unknown_search_lists_the_known(body: BodyModel, bodies: BodyParameters) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown search 'fast'; known: (full, pca|pca, full)"):
+        fit_prototypes(bodies, body, PrototypeConfig(k=2, search="fast"))
+
+
+def test_full_search_on_a_gpu_needs_torch_to_see_one(bodies: BodyParameters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brute, "gpus", list)
+    with pytest.raises(InputError, match="device cuda: torch sees no GPU here"):
+        PrototypeConfig(k=2, search="full", device="cuda").check(len(bodies))

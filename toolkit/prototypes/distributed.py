@@ -33,6 +33,8 @@ from hmrtk.toolkit.prototypes.measure import measure
 from hmrtk.toolkit.prototypes.projection import VertexSpace
 from hmrtk.toolkit.prototypes.statistics import Statistics, block_statistics, merge, quaternion_planes
 
+LOADING, MEASURING = "posing and projecting bodies", "measuring distances"
+"""Stages of the progress, as in one process."""
 LOAD_BLOCKS = 4
 """Blocks sent to a worker at a time: 5 MB, and a step of the progress bar."""
 CENTRES_PER_BLOCK = 128
@@ -260,11 +262,13 @@ class RemotePopulation:
     def _load(self, wanted: list[list[slice]], progress: Progress = silent) -> None:
         """Send each worker its parts, one after the other, all workers at once."""
         done = 0
+        if any(wanted):
+            progress(LOADING, done, len(self))
         while any(wanted):
             now = [parts.pop(0) if parts else None for parts in wanted]
             loads = [None if rows is None else Load(rows.start, self.parameters[rows]) for rows in now]
             done += sum(count or 0 for count in self.crew.call(loads, _described))
-            progress("posing and projecting bodies", done, len(self))
+            progress(LOADING, done, len(self))
 
 
 def runs(count: int, workers: int) -> list[slice]:
@@ -292,10 +296,12 @@ class RemoteClustering:
         """A ``kmeans.Populate``.
 
         Raises:
-            InputError: a GPU is asked for.
+            InputError: a GPU or the search in full dimension is asked for.
         """
         if config.device == "cuda":
             raise InputError("device cuda", "workers of a cluster search on the CPU", "use device auto or cpu")
+        if config.search == "full":
+            raise InputError("search full", "workers of a cluster search in a few directions", "use search pca")
         self.close()
         crew = self._open.enter_context(self.engine.crew(Worker(space)))
         self._population = RemotePopulation(crew, self.engine.workers, parameters, progress)
@@ -316,8 +322,9 @@ class RemoteClustering:
         """``measure.measure``; by the workers when they hold these bodies, else here."""
         if self._population is None or self._population.parameters is not parameters:
             return measure(body, parameters, prototypes, singular, weights, label, nearest, progress)
+        progress(MEASURING, 0, len(parameters))
         found = self._population.measure(prototypes, singular, weights, label, nearest)
-        progress("measuring distances", len(parameters), len(parameters))
+        progress(MEASURING, len(parameters), len(parameters))
         return found
 
     def close(self) -> None:

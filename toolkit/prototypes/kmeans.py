@@ -70,8 +70,8 @@ class PrototypeConfig:
         seed: decides the first centres; everything else follows.
         dims: directions kept for the certificate; None chooses from the data. Affects speed only, never labels.
         device: where to search: ``auto``, ``cpu`` or ``cuda``.
-        search: ``pca`` compares bodies in a few directions with FAISS; ``full`` compares all coordinates with torch, for
-            big GPUs (41 kB per body). Labels are exact either way.
+        search: ``pca`` compares bodies in a few directions; ``full`` compares all coordinates with torch, for big GPUs
+            (41 kB per body). Labels are exact either way.
     """
 
     k: int = 50

@@ -38,7 +38,7 @@ RUN_VERSION = 1
 FULL = "Full"
 """Name of the subset with all samples (PM-Net Tab. V)."""
 
-_SPEED_ONLY = ("device", "dims")
+_SPEED_ONLY = ("device", "dims", "search")
 """Options of ``PrototypeConfig`` that never change a label."""
 
 
