@@ -117,6 +117,13 @@ def ingest(
     help="Rows with NaN or absurd values: stop at the first, or leave them out, unlabelled.",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--search",
+    type=click.Choice(["pca", "full"]),
+    default="pca",
+    show_default=True,
+    help="Compare a few directions, or all coordinates (big GPUs). Only speed differs.",
+)
 @engine_option
 @click.option("--workers", type=click.IntRange(min=1), help="Workers of the Ray engine; default: all of the cluster.")
 @click.option("--out", type=PLACE, help="PrototypeSet file (.safetensors); labels go beside it (.labels.parquet).")
@@ -135,6 +142,7 @@ def build_prototypes(
     dims: int | None,
     on_error: str,
     device: str,
+    search: str,
     engine: str,
     workers: int | None,
     out: Place | None,
@@ -161,7 +169,7 @@ def build_prototypes(
     body, records, name = selection.load(console.workspace, left_out if on_error == "skip" else None)
     config = PrototypeConfig(
         k=1 if method == "mean" else k or (len(start) if start else 50),
-        method=method, seed=selection.seed, device=device,
+        method=method, seed=selection.seed, device=device, search=search,
         **chosen(weights=parse_weights(weights) if weights else None, max_iter=max_iter, tol=tol, dims=dims,
                  init=None if start else init, n_init=n_init),
     )  # fmt: skip
