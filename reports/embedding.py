@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
@@ -98,8 +99,13 @@ def _metric(prototypes: PrototypeSet, body: BodyModel) -> NDArray[np.float32]:
 
 
 def _tsne(features: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float64], float]:
-    """(m, d) → places (m, 2), and the perplexity, which has to stay well below m."""
+    """(m, d) → places (m, 2), and the perplexity, which has to stay well below m.
+
+    In one thread: the map is then the same whatever the machine offers, and on a busy machine t-SNE's threads wait for
+    each other for longer than they work (measured: 5 times slower with two).
+    """
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     start = "pca" if np.ptp(features, axis=0).max() > 0 else "random"  # equal bodies have no principal directions
-    places = TSNE(init=start, perplexity=perplexity, random_state=seed).fit_transform(features)
+    with threadpool_limits(1):
+        places = TSNE(init=start, perplexity=perplexity, random_state=seed).fit_transform(features)
     return places.astype(np.float64), perplexity

@@ -36,7 +36,7 @@ def beside(
         covered = _gaps(trial, points) < 0.5 * size
         cost = covered @ (50 / len(points) + 2 * (label == cluster) / max((label == cluster).sum(), 1))
         cost += np.linalg.norm(steps, axis=1) / size
-        cost += 0.6 * (_gaps(trial, np.delete(centres, cluster, axis=0)) < 0.6 * size).sum(axis=1)
+        cost += (_gaps(trial, np.delete(centres, cluster, axis=0)) < 0.6 * size).sum(axis=1)
         cost += 1e3 * np.maximum(1.04 - _gaps(trial, spots) / size, 0).sum(axis=1)
         cost += 1e3 * np.maximum(np.abs(trial - middle).max(axis=1) / reach - 1, 0)
         spots = np.concatenate([spots, trial[[cost.argmin()]]])

@@ -203,7 +203,7 @@ def map_chart(
 
 def part_chart(prototypes: PrototypeSet, body: BodyModel) -> Chart:
     """The five part groups coloured on the body, with the set's weights (PM-Net Fig. 3)."""
-    weights = {**P3DH_WEIGHTS, **(prototypes.metadata.get("weights") or {})}
+    weights = prototypes.metadata.get("weights") or P3DH_WEIGHTS
     groups = vertex_groups(body)
     colours = np.array([PART_COLOURS[name] for name in PART_GROUPS])[groups]
     rest = body.pose(BodyParameters.zeros(1)).vertices[0]

@@ -71,3 +71,49 @@ def test_a_system_keeps_its_colour() -> None:
     _, *_, curves = _charts()
     used = re.findall(r"var\(--c(\d)\)", curves.svg)
     assert set(used) == {"1", "2"}
+
+
+def _map() -> figures.Chart:
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0], [9, 0], [0, 9]])
+    label = rng.integers(0, 3, 150)
+    points = centres[label] + rng.normal(size=(150, 2))
+    picture = np.full((40, 40, 4), (20, 40, 220, 255), np.uint8)
+    return figures.cluster_map(points, label, centres, {2: picture, 0: picture}, "m", "Map", "c", {"n": 150})
+
+
+def _key() -> figures.Chart:
+    picture = np.full((40, 40, 4), (20, 40, 220, 255), np.uint8)
+    views = {"front": picture, "back": picture}
+    return figures.pictures_with_key(views, [("limbs", (1, 0.2, 0.1))], "k", "Key", "c", {})
+
+
+@pytest.mark.parametrize("chart", [_map(), _key()], ids=lambda c: c.name)
+def test_wide_charts_follow_the_theme_and_load_nothing(chart: figures.Chart) -> None:
+    assert chart.wide
+    assert not re.search(r"#1a1b1c|#d7d8d9|#fefdfc", chart.svg)
+    assert set(re.findall(r'(?:href|src)="([^"#:]+)', chart.svg)) <= {"data"}
+    png = cv2.imdecode(np.frombuffer(chart.png, np.uint8), cv2.IMREAD_COLOR)
+    blue = (png[..., 0] > 200) & (png[..., 2] < 40)
+    assert blue.sum() > 5000  # the pictures are there
+
+
+def test_map_numbers_every_cluster_and_ties_pictures_to_their_colour() -> None:
+    chart = _map()
+    assert {"0", "1", "2"} <= set(re.findall(r">(\d+)</text>", chart.svg))
+    assert "var(--ground)" in chart.svg
+    assert chart.data == {"n": 150}
+
+
+def test_key_is_written_beside_the_pictures() -> None:
+    words = re.findall(r">([a-z]+)</text>", _key().svg)
+    assert words == ["front", "back", "limbs"]
+
+
+@pytest.mark.parametrize("k", [1, 10, 50, 200])
+def test_every_cluster_has_a_colour_of_its_own(k: int) -> None:
+    colours = figures.cluster_colours(k)
+    assert colours.shape == (k, 3)
+    assert colours.min() >= 0
+    assert colours.max() <= 1
+    assert len(np.unique(colours.round(6), axis=0)) == k
