@@ -29,6 +29,9 @@ PALETTE = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 
 SINGULAR, ASSIGNED = PALETTE[0], PALETTE[1]
 
+NUMBERED = 100
+"""Clusters on a map up to which all carry their number; more would cover each other."""
+
 _INK, _GRID, _PAPER = "#1a1b1c", "#d7d8d9", "#fefdfc"
 """Placeholders: in the page's SVG they become the theme's text, line and ground colours."""
 
@@ -194,7 +197,8 @@ def cluster_map(points: Array, label: Array, centres: Array, pictures: Mapping[i
 
     Args:
         points, label: (n, 2) and (n,) samples and their clusters.
-        centres: (K, 2); every cluster is numbered, at its picture or where its centre lies.
+        centres: (K, 2); every cluster is numbered, at its picture or where its centre lies (above 100 clusters: only
+            those with a picture).
         pictures: cluster → (H, W, 4) uint8; each lies near its centre, where it covers little.
     """
     colours = cluster_colours(len(centres))
@@ -205,15 +209,15 @@ def cluster_map(points: Array, label: Array, centres: Array, pictures: Mapping[i
     spots = beside(drawn, points, label, centres, size, middle, reach - 0.55 * size)
 
     def draw(axes: Axes) -> None:
-        axes.scatter(*points.T, s=9, c=colours[label], alpha=0.75, linewidths=0, rasterized=True)
-        axes.scatter(*centres.T, s=34, c=colours, edgecolors=_PAPER, linewidths=1, zorder=3)
+        axes.scatter(points[:, 0], points[:, 1], s=9, c=colours[label], alpha=0.75, linewidths=0, rasterized=True)
+        axes.scatter(centres[:, 0], centres[:, 1], s=34, c=colours, edgecolors=_PAPER, linewidths=1, zorder=3)
         for cluster, spot in zip(drawn, spots, strict=True):
             _medallion(axes, pictures[cluster], centres[cluster], spot, size, colours[cluster])
         heights = dict(zip(drawn, spots - (0, 0.5 * size), strict=True))
-        for cluster, centre in enumerate(centres):
-            spot = heights.get(cluster, centre)
+        for cluster in range(len(centres)) if len(centres) <= NUMBERED else drawn:
+            spot = heights.get(cluster, centres[cluster])
             box = {"boxstyle": "round,pad=0.15", "facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85}
-            axes.text(*spot, str(cluster), ha="center", va="center", fontsize=8, zorder=6, bbox=box)
+            axes.text(spot[0], spot[1], str(cluster), ha="center", va="center", fontsize=8, zorder=6, bbox=box)
         axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([-1, 1]), aspect=1)
         axes.set_axis_off()
 
@@ -223,7 +227,7 @@ def cluster_map(points: Array, label: Array, centres: Array, pictures: Mapping[i
 def cluster_colours(k: int) -> Array:
     """(K, 3) RGB 0..1: the ten colours of matplotlib's default cycle, then hues a golden angle apart."""
     if k <= 10:
-        return np.array(mpl.colormaps["tab10"].colors[:k])
+        return np.array(mpl.colormaps["tab10"](np.arange(k)))[:, :3]
     turns = np.arange(k) * (np.sqrt(5) - 1) / 2 % 1
     shade = np.stack([turns, np.tile([0.85, 0.55, 0.7], k)[:k], np.tile([0.75, 0.9, 0.55, 0.82], k)[:k]], axis=1)
     return mpl.colors.hsv_to_rgb(shade)

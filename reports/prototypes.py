@@ -16,7 +16,7 @@ from hmrtk.reports.distances import HOW, MM
 from hmrtk.reports.document import Document, Section
 from hmrtk.reports.embedding import SAMPLES, Embedding, embed
 from hmrtk.reports.exhibits import prototype_gallery
-from hmrtk.reports.figures import Chart, cluster_map, pictures_with_key
+from hmrtk.reports.figures import NUMBERED, Chart, cluster_map, pictures_with_key
 from hmrtk.reports.gallery import PROTOTYPE_COLOUR, SAMPLE_COLOUR, Card, draw_bodies, encode_png
 from hmrtk.reports.sentences import method_of
 from hmrtk.reports.tables import Column, Table, plain

@@ -117,3 +117,10 @@ def test_every_cluster_has_a_colour_of_its_own(k: int) -> None:
     assert colours.min() >= 0
     assert colours.max() <= 1
     assert len(np.unique(colours.round(6), axis=0)) == k
+
+
+def test_above_a_hundred_clusters_only_the_pictured_are_numbered() -> None:
+    rng = np.random.default_rng(0)
+    centres, picture = rng.normal(size=(150, 2)), np.full((20, 20, 4), 255, np.uint8)
+    chart = figures.cluster_map(centres, np.arange(150), centres, {7: picture}, "m", "Map", "c", {})
+    assert re.findall(r">(\d+)</text>", chart.svg) == ["7"]
