@@ -60,7 +60,7 @@ def test_bad_rows_are_refused_or_left_out(hmrtk: Hmrtk, failing: Failing, tmp_pa
 
 def command(folder: Path) -> subprocess.Popen[str]:
     """The command as users run it, on the 12 000 bodies of the embedded training split, telling every step."""
-    line = [sys.executable, "-m", "hmrtk.cli.main", "-v", "build-prototypes"]
+    line = [sys.executable, "-m", "hmrtk.cli", "-v", "build-prototypes"]
     line += ["--k", "50", "--tol", "0", "--max-iter", "15", "--out", "out.safetensors"]
     environment = {**os.environ, "HMRTK_WORKSPACE": str(folder)}
     return subprocess.Popen(

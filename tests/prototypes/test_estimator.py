@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -87,12 +88,20 @@ def test_errors_name_the_place(X: NDArray[np.float32]) -> None:
         P3DHKMeans().predict(X)
     with pytest.raises(InputError, match=r"X: has shape \(3, 72\), expected \(N, 82\)"):
         P3DHKMeans().fit(X[:3, :72])
-    with pytest.raises(InputError, match="k: 5 prototypes from 4 bodies"):
+    with pytest.raises(InputError, match="X: n_samples=4 should be at least n_clusters=5"):
         P3DHKMeans(n_clusters=5).fit(X[:4])
+    with pytest.raises(ValueError, match="X has 72 features, but P3DHKMeans is expecting 82 features as input"):
+        P3DHKMeans(n_clusters=2, max_iter=1).fit(X[:4]).predict(X[:4, :72])
+    with pytest.raises(ValueError, match="X: is sparse"):
+        P3DHKMeans().fit(csr_matrix(X[:4]))
+    with pytest.raises(ValueError, match="X: Complex data not supported"):
+        P3DHKMeans().fit(X[:4] + 0j)
     bad = X[:4].copy()
     bad[2, 80] = np.nan
     with pytest.raises(InputError, match="X row 2: betas has NaN"):
         P3DHKMeans(n_clusters=2).fit(bad)
+    with pytest.raises(InputError, match="n_init: is 0, expected at least 1"):
+        P3DHKMeans(n_clusters=2, n_init=0).fit(X[:4])
     with pytest.raises(InputError, match="X: there are none"):
         P3DHKMeans(n_clusters=2).fit(np.zeros((0, 82)))
 

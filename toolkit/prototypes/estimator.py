@@ -24,6 +24,14 @@ from hmrtk.toolkit.prototypes.measure import FullSearch, check_bodies
 WIDTH = 82
 
 
+class EstimatorError(InputError, ValueError):
+    """What is wrong with X or the options: an ``InputError`` that scikit-learn's tools recognise as a ValueError."""
+
+
+class UnfittedError(EstimatorError, AttributeError):
+    """Not fitted yet; scikit-learn's own error is a ValueError and an AttributeError, too."""
+
+
 class P3DHKMeans:
     """Part-aware 3D human K-Means (PM-Net Algorithm 1) as an estimator.
 
@@ -31,6 +39,7 @@ class P3DHKMeans:
         n_clusters: number of clusters.
         weights: part group → weight; None means PM-Net's.
         init: ``random`` or ``k-means++``.
+        n_init: starts from different first centres; the best is kept.
         max_iter, tol: when to stop; see ``kmeans.PrototypeConfig``.
         random_state: seed of the first centres, or a ``numpy.random.Generator``; None draws a new one at every fit.
         dims, device: see ``kmeans.PrototypeConfig``.
@@ -50,6 +59,7 @@ class P3DHKMeans:
         *,
         weights: Mapping[str, float] | None = None,
         init: str = "random",
+        n_init: int = 1,
         max_iter: int = 100,
         tol: float = 1e-4,
         random_state: int | np.random.Generator | None = None,
@@ -60,6 +70,7 @@ class P3DHKMeans:
         self.n_clusters = n_clusters
         self.weights = weights
         self.init = init
+        self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
@@ -71,27 +82,34 @@ class P3DHKMeans:
         """Cluster X (N, 82).
 
         Raises:
-            InputError: wrong shape, NaN in a row, fewer rows than clusters, an option out of range.
+            EstimatorError: wrong shape, NaN in a row, fewer rows than clusters, an option out of range.
             UnknownNameError: unknown ``init``, ``device`` or part group.
         """
-        parameters = _bodies(X)
+        array = _numbers(X)
+        parameters = self._bodies(array)
+        if len(parameters) < self.n_clusters:
+            raise EstimatorError("X", f"n_samples={len(parameters)} should be at least n_clusters={self.n_clusters}")
         config = PrototypeConfig(
             k=self.n_clusters,
             weights=self._weights(),
             init=self.init,
+            n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,
             seed=_seed(self.random_state),
             dims=self.dims,
             device=self.device,
         )
-        fit = fit_prototypes(parameters, self._body(), config)
+        try:
+            fit = fit_prototypes(parameters, self._body(), config)
+        except InputError as error:
+            raise EstimatorError(error.place, error.problem, error.remedy) from None
         centres = fit.prototypes.parameters
         self.cluster_centers_ = np.concatenate([centres.pose.reshape(-1, 72), centres.betas], axis=1)
         self.labels_ = fit.labels.label
         self.inertia_ = float(fit.labels.weighted_distance.sum())
         self.n_iter_ = fit.iterations
-        self.n_features_in_ = WIDTH
+        self.n_features_in_ = array.shape[1]
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
@@ -105,7 +123,7 @@ class P3DHKMeans:
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """(N, K) float64 metres: √γ to every centre, ‖(V − V')∘W‖."""
         search = self._search()
-        parameters = _bodies(X)
+        parameters = self._new_bodies(X)
         out = np.empty((len(parameters), len(search.posed)))
         with Threads() as threads:
             for rows, vertices in stream_vertices(self._body(), parameters):
@@ -153,16 +171,27 @@ class P3DHKMeans:
     def _weights(self) -> Mapping[str, float]:
         return P3DH_WEIGHTS if self.weights is None else self.weights
 
+    def _bodies(self, array: NDArray[np.float32]) -> BodyParameters:
+        return _as_bodies(array)
+
+    def _new_bodies(self, X: ArrayLike) -> BodyParameters:
+        array = _numbers(X)
+        if array.shape[1] != self.n_features_in_:
+            found, expected = array.shape[1], self.n_features_in_
+            name = type(self).__name__
+            raise EstimatorError("X", f"X has {found} features, but {name} is expecting {expected} features as input")
+        return self._bodies(array)
+
     def _search(self) -> FullSearch:
         if not hasattr(self, "cluster_centers_"):
-            raise InputError("P3DHKMeans", "is not fitted yet", "call fit first")
+            raise UnfittedError(type(self).__name__, "is not fitted yet", "call fit first")
         body = self._body()
         weights = vertex_weights(body, self._weights()).astype(np.float64)
-        return FullSearch(pose_prototypes(body, _bodies(self.cluster_centers_)), weights)
+        return FullSearch(pose_prototypes(body, _as_bodies(self.cluster_centers_)), weights)
 
     def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         search = self._search()
-        parameters = _bodies(X)
+        parameters = self._new_bodies(X)
         label, gamma = np.empty(len(parameters), np.int32), np.empty(len(parameters))
         with Threads() as threads:
             for rows, vertices in stream_vertices(self._body(), parameters):
@@ -181,10 +210,25 @@ def _seed(random_state: int | np.random.Generator | None) -> int:
     return int(np.random.default_rng(random_state).integers(2**31))
 
 
-def _bodies(X: ArrayLike) -> BodyParameters:
-    array = np.asarray(X, np.float32)
-    if array.ndim != 2 or array.shape[1] != WIDTH:
-        raise InputError("X", f"has shape {array.shape}, expected (N, {WIDTH}): 72 axis-angle values and 10 betas")
+def _numbers(X: ArrayLike) -> NDArray[np.float32]:
+    """X as a float32 matrix."""
+    if hasattr(X, "toarray"):
+        raise EstimatorError("X", "is sparse; sparse input is not supported", "pass X.toarray()")
+    given = np.asarray(X)
+    if given.dtype.kind == "c":
+        raise EstimatorError("X", "Complex data not supported")
+    array = given.astype(np.float32)
+    if array.ndim != 2:
+        raise EstimatorError("X", f"has shape {array.shape}, expected (N, {WIDTH})", "Reshape your data to rows")
+    return array
+
+
+def _as_bodies(array: NDArray[np.float32]) -> BodyParameters:
+    if array.shape[1] != WIDTH:
+        raise EstimatorError("X", f"has shape {array.shape}, expected (N, {WIDTH}): 72 axis-angle values and 10 betas")
     parameters = BodyParameters.of(array[:, :3], array[:, 3:72], array[:, 72:])
-    check_bodies(parameters, "X")
+    try:
+        check_bodies(parameters, "X")
+    except InputError as error:
+        raise EstimatorError(error.place, error.problem, error.remedy) from None
     return parameters
