@@ -122,7 +122,7 @@ def ingest(
     type=click.Choice(["pca", "full"]),
     default="pca",
     show_default=True,
-    help="Compare a few directions, or all coordinates (big GPUs). Only speed differs.",
+    help="Compare a few directions, or all coordinates (big GPUs); labels are exact either way.",
 )
 @engine_option
 @click.option("--workers", type=click.IntRange(min=1), help="Workers of the Ray engine; default: all of the cluster.")
