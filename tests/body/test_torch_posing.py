@@ -49,7 +49,7 @@ def test_equals_smplx(poser: TorchPoser, random_parameters: Draw) -> None:
 
 
 def test_a_t_pose_is_the_template(poser: TorchPoser) -> None:
-    np.testing.assert_allclose(poser.pose(BodyParameters.zeros(1)).vertices[0], poser.v_template, atol=1e-6)
+    np.testing.assert_allclose(poser.pose(BodyParameters.zeros(1)).vertices[0], poser.model.v_template, atol=1e-6)
 
 
 def test_all_bodies_of_all_genders(random_parameters: Draw, gendered_models: dict[str, BodyModel]) -> None:

@@ -139,11 +139,6 @@ class TorchPoser:
         self._weights = self._held(arrays.weights.T)  # (24, V)
         self._levels = [[torch.tensor(part, device=self.device) for part in pair] for pair in _levels(arrays.parents)]
 
-    @property
-    def v_template(self) -> NDArray[np.float32]:
-        """(6890, 3) float32 metres, as ``BodyModel.v_template``."""
-        return self.model.v_template
-
     def pose(self, parameters: BodyParameters, chunk: int = CHUNK) -> Body:
         """Pose all bodies into NumPy arrays: 83 kB per body; use ``stream`` for many."""
         n = len(parameters)
