@@ -20,7 +20,7 @@ from hmrtk.reports.figures import NUMBERED, Chart, cluster_map, pictures_with_ke
 from hmrtk.reports.gallery import PROTOTYPE_COLOUR, SAMPLE_COLOUR, Card, draw_bodies, encode_png
 from hmrtk.reports.sentences import method_of
 from hmrtk.reports.tables import Column, Table, plain
-from hmrtk.reports.viewer import Viewer
+from hmrtk.reports.viewer import MESHES, Viewer
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.body.parts import P3DH_WEIGHTS, PART_GROUPS, vertex_groups
@@ -152,14 +152,15 @@ def prototype_viewer(clusters: Table, prototypes: PrototypeSet, body: BodyModel,
     """The gallery of all prototypes with their meshes, and after them the singular prototype (when K > 1)."""
     gallery = prototype_gallery(clusters, prototypes, body, progress)
     shown = prototypes.parameters[[row["prototype"] for row in clusters.rows]]
-    cards = list(gallery.cards)
+    cards, notes = list(gallery.cards), [_note(row) for row in clusters.rows]
     if len(prototypes) > 1:
         picture = draw_bodies(prototypes.singular, body, SAMPLE_COLOUR, "draw the singular prototype", progress)[0]
         pictures = [("singular prototype", encode_png(picture))]
         cards.append(Card(pictures, "Singular prototype", ["the mean of all samples"], {"prototype": "singular"}))
+        notes.append("the mean of all samples")
         shown = BodyParameters.concatenate([shown, prototypes.singular])
     whole = type(gallery)(gallery.name, gallery.title, gallery.caption, cards, gallery.sheet)
-    return Viewer.of(whole, y_up_vertices(shown, body), body.faces)
+    return Viewer.of(whole, notes, y_up_vertices(shown, body), body.faces)
 
 
 def map_chart(
@@ -175,9 +176,8 @@ def map_chart(
     drawn = draw_bodies(prototypes.parameters[largest], body, PROTOTYPE_COLOUR, "draw the map's prototypes", progress)
     records, n, k = samples.records, len(embedding.rows), len(prototypes)
     names = ", ".join(sorted(set(records.table["dataset"].to_pylist())))
-    which = (
-        "all prototypes are drawn" if k <= PICTURED else f"the prototypes of the {PICTURED} largest clusters are drawn"
-    )
+    which = "all are drawn" if k <= PICTURED else f"those of the {PICTURED} largest clusters are drawn"
+    which += ", all are numbered" if PICTURED < k <= NUMBERED else ""
     caption = (
         f"{n:,} of {len(records):,} samples ({names}), drawn at random, and the {k} prototypes, laid out together "
         f"by t-SNE (perplexity {embedding.perplexity:.0f}, PCA start, seed {samples.seed}) from {embedding.dims} "
@@ -225,11 +225,19 @@ def part_chart(prototypes: PrototypeSet, body: BodyModel) -> Chart:
     return pictures_with_key(views, key, "part_groups", "Part groups and their weights", caption, data)
 
 
+def _note(row: Mapping[str, Any]) -> str:
+    own = f", on average {row['assigned']:.0f} mm from it" if row["samples"] else ""
+    return (
+        f"{row['samples']:,} samples ({row['share']:.1f} %){own} · {row['singular']:.0f} mm to the singular prototype"
+    )
+
+
 def _reading(prototypes: PrototypeSet) -> list[str]:
     more = ", and after them the singular prototype, the mean of all samples" if len(prototypes) > 1 else ""
     return [
         f"Largest cluster first{more}. Choose one, drag to turn it, scroll or pinch to zoom, drag with Shift or two "
         "fingers to move it. The front view is how its camera sees it: prototypes contain the view."
+        + (f" The {MESHES} largest clusters have meshes, the others pictures." if len(prototypes) > MESHES else "")
     ]
 
 
@@ -241,8 +249,11 @@ def _facts(clusters: Table, prototypes: PrototypeSet) -> list[tuple[str, str]]:
         facts += [
             (f"{counts.sum():,}", "samples they were made of"),
             (f"{mean:.0f} mm", "mean distance of a sample to its prototype"),
-            (f"{counts.min():,} – {counts.max():,}", "samples in the smallest and the largest cluster"),
         ]
+    if len(prototypes) == 1:
+        return facts
+    if counts.sum():
+        facts.append((f"{counts.min():,} – {counts.max():,}", "samples in the smallest and the largest cluster"))
     farthest = max(float(row["singular"]) for row in clusters.rows)
     return [*facts, (f"{farthest:.0f} mm", "distance of the farthest prototype to the singular one")]
 

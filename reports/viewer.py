@@ -27,18 +27,25 @@ class Viewer(Gallery):
     """A gallery with meshes.
 
     Attributes:
+        notes: what is said under a body that was chosen, one per card.
         faces: (F, 3) uint16 bytes, little-endian, counter-clockwise seen from outside.
         meshes: of the first cards: (V, 3) int16 bytes, little-endian; x right, y up, z to the viewer.
         unit: metres per step of the 16-bit numbers, the same for all.
     """
 
+    notes: Sequence[str]
     faces: bytes
     meshes: Sequence[bytes]
     unit: float
 
     @classmethod
     def of(
-        cls, gallery: Gallery, vertices: NDArray[np.floating], faces: NDArray[np.integer], most: int = MESHES
+        cls,
+        gallery: Gallery,
+        notes: Sequence[str],
+        vertices: NDArray[np.floating],
+        faces: NDArray[np.integer],
+        most: int = MESHES,
     ) -> Viewer:
         """Add meshes to a gallery.
 
@@ -53,7 +60,7 @@ class Viewer(Gallery):
         unit = float(max(np.abs(centred).max(), 1e-6)) / _LARGEST
         steps = np.rint(centred / unit).astype("<i2")
         return cls(
-            gallery.name, gallery.title, gallery.caption, gallery.cards, gallery.sheet,
+            gallery.name, gallery.title, gallery.caption, gallery.cards, gallery.sheet, notes,
             faces.astype("<u2").tobytes(), [mesh.tobytes() for mesh in steps], unit,
         )  # fmt: skip
 

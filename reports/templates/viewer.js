@@ -98,11 +98,11 @@ for (const figure of document.querySelectorAll("figure.viewer")) {
   const choose = index => {
     chosen = (index + cards.length) % cards.length;
     cards.forEach((card, i) => card.setAttribute("aria-pressed", i === chosen));
-    const card = cards[chosen], [, ...lines] = card.querySelectorAll("b, span:not(.pictures)");
+    const card = cards[chosen];
     const solid = paint && chosen < data.meshes.length;
     const why = solid ? [] : [paint ? "picture only: too many bodies for one page" : "picture only: no WebGL here"];
     figure.querySelector(".chosen b").textContent = card.querySelector("b").textContent;
-    figure.querySelector(".chosen span").textContent = [...lines.map(l => l.textContent), ...why].join(" · ");
+    figure.querySelector(".chosen span").textContent = [card.dataset.note, ...why].join(" · ");
     canvas.hidden = !solid;
     still.hidden = !!solid;
     still.src = card.querySelector("img").src;

@@ -15,7 +15,7 @@ FACES = np.array([[0, 1, 2], [0, 2, 3]])
 
 def _viewer(vertices: np.ndarray, most: int = 200) -> Viewer:
     cards = [Card([("a", b"png")], f"body {i}", [], {}) for i in range(len(vertices))]
-    return Viewer.of(Gallery("g", "G", "c", cards, b"sheet"), vertices, FACES, most)
+    return Viewer.of(Gallery("g", "G", "c", cards, b"sheet"), [""] * len(cards), vertices, FACES, most)
 
 
 def _decoded(viewer: Viewer) -> tuple[np.ndarray, list[np.ndarray]]:
