@@ -206,7 +206,8 @@ def cluster_map(points: Array, label: Array, centres: Array, pictures: Mapping[i
     middle, reach = (places.min(axis=0) + places.max(axis=0)) / 2, 0.58 * float(np.ptp(places, axis=0).max() or 1.0)
     size = reach * (0.23 if len(centres) <= 12 else 0.19)
     drawn = list(pictures)
-    spots = beside(drawn, points, label, centres, size, middle, reach - 0.55 * size)
+    numbered = list(range(len(centres))) if len(centres) <= NUMBERED else drawn
+    spots = beside(drawn, points, label, centres, numbered, size, middle, reach - 0.55 * size)
 
     def draw(axes: Axes) -> None:
         axes.scatter(points[:, 0], points[:, 1], s=9, c=colours[label], alpha=0.75, linewidths=0, rasterized=True)
@@ -214,7 +215,7 @@ def cluster_map(points: Array, label: Array, centres: Array, pictures: Mapping[i
         for cluster, spot in zip(drawn, spots, strict=True):
             _medallion(axes, pictures[cluster], centres[cluster], spot, size, colours[cluster])
         heights = dict(zip(drawn, spots - (0, 0.5 * size), strict=True))
-        for cluster in range(len(centres)) if len(centres) <= NUMBERED else drawn:
+        for cluster in numbered:
             spot = heights.get(cluster, centres[cluster])
             box = {"boxstyle": "round,pad=0.15", "facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85}
             axes.text(spot[0], spot[1], str(cluster), ha="center", va="center", fontsize=8, zorder=6, bbox=box)

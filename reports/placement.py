@@ -12,7 +12,14 @@ Array = NDArray[Any]
 
 
 def beside(
-    drawn: Sequence[int], points: Array, label: Array, centres: Array, size: float, middle: Array, reach: float
+    drawn: Sequence[int],
+    points: Array,
+    label: Array,
+    centres: Array,
+    numbered: Sequence[int],
+    size: float,
+    middle: Array,
+    reach: float,
 ) -> Array:
     """Places (n, 2) for discs of diameter ``size`` near the centres of the clusters drawn.
 
@@ -22,7 +29,8 @@ def beside(
     Args:
         drawn: n clusters.
         points, label: (m, 2) and (m,) samples and their clusters.
-        centres: (K, 2), each with a number on it.
+        centres: (K, 2).
+        numbered: clusters with a number on their centre.
         size, reach, middle: in the units of the points; ``middle`` (2,).
     """
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -36,7 +44,7 @@ def beside(
         covered = _gaps(trial, points) < 0.5 * size
         cost = covered @ (50 / len(points) + 2 * (label == cluster) / max((label == cluster).sum(), 1))
         cost += np.linalg.norm(steps, axis=1) / size
-        cost += (_gaps(trial, np.delete(centres, cluster, axis=0)) < 0.6 * size).sum(axis=1)
+        cost += (_gaps(trial, centres[[n for n in numbered if n != cluster]]) < 0.6 * size).sum(axis=1)
         cost += 1e3 * np.maximum(1.04 - _gaps(trial, spots) / size, 0).sum(axis=1)
         cost += 1e3 * np.maximum(np.abs(trial - middle).max(axis=1) / reach - 1, 0)
         spots = np.concatenate([spots, trial[[cost.argmin()]]])
