@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
-from hmrtk.toolkit.prototypes import features
+from hmrtk.toolkit.prototypes import certificate, features
 from hmrtk.toolkit.prototypes.certificate import Assignment, ExactAssigner
 from hmrtk.toolkit.prototypes.lloyd import run_lloyd
 from hmrtk.toolkit.prototypes.population import LocalPopulation
 from hmrtk.toolkit.prototypes.projection import fit_space
+from hmrtk.toolkit.sources.embedded import embedded_records
 
 
 def assigner(
@@ -111,3 +112,35 @@ def test_translation_is_left_out(bodies: BodyParameters, usual: ExactAssigner) -
     np.testing.assert_array_equal(usual.space.project(moved), usual.coordinates)
     found = ExactAssigner(usual.space, moved, usual.coordinates, "cpu").assign(centres)
     np.testing.assert_array_equal(found.label, usual.assign(bodies[np.arange(15)]).label)
+
+
+@pytest.mark.slow
+def test_a_thousand_centres(
+    body: BodyModel, weights: NDArray[np.float64], brute_force: Callable[..., Any], mistakes: Callable[..., int]
+) -> None:
+    """Two updates of 1000 centres over 2000 bodies: many empty clusters at first, every label the brute force's."""
+    crowd = embedded_records("train", body, 2000).parameters()
+    made = assigner(body, crowd, weights)
+    population = LocalPopulation(made, crowd)
+    centres = crowd[np.r_[0:900, np.zeros(100, int)]]
+    run = run_lloyd(population, centres, max_iter=2, tol=0)
+    assert run.history[0]["empty"] >= 100
+    assert run.history[0]["reseeded"] == run.history[0]["empty"]
+    for these in (centres, run.centres):
+        label = population.labels(these)
+        assert mistakes(brute_force(body, crowd, these, weights), label) == 0
+    assert run.history[-1]["rechecked"] < 0.02 * len(crowd)
+
+
+def test_more_bodies_waiting_than_fit_are_compared_in_turns(
+    body: BodyModel, bodies: BodyParameters, weights: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two directions prove little: nearly all bodies are compared in full, a few at a time."""
+    centres = bodies[np.arange(0, 400, 20)]
+    expected = assigner(body, bodies, weights, dims=2).assign(centres)
+    assert expected.rechecked > 200
+    monkeypatch.setattr(certificate, "PENDING_ENTRIES", 100)
+    monkeypatch.setattr(features, "BLOCK", 64)
+    found = assigner(body, bodies, weights, dims=2).assign(centres)
+    np.testing.assert_array_equal(found.label, expected.label)
+    assert found.rechecked == expected.rechecked
