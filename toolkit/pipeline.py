@@ -222,7 +222,7 @@ def build_prototypes(
     checkpoint = out.with_suffix(".checkpoint")
     inputs = {"records": records.fingerprint}
     with contextlib.ExitStack() as ended:
-        there = {}
+        there: dict[str, Any] = {}
         if engine is not None:
             remote = ended.enter_context(contextlib.closing(RemoteClustering(engine)))
             there = {"populate": remote.populate, "measured": remote.measure}
