@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.engine.worker import WorkerError
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.prototypes import distributed, features, statistics
 from hmrtk.toolkit.prototypes.distributed import RemoteClustering, Step, runs
@@ -114,6 +115,12 @@ def test_workers_that_forget_are_told_again(forgets, bodies, body) -> None:
 
 
 @pytest.mark.usefixtures("small_blocks")
+def test_workers_that_never_keep_their_bodies_are_given_up(bodies, body) -> None:
+    with pytest.raises(WorkerError, match=r"bodies 256 to 399 \(step\): the worker .* was lost 5 times in a row"):
+        fit(FakeEngine(2, lambda call: [1]), bodies, body, CONFIG)
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_empty_clusters_are_filled_from_all_workers(body, bodies) -> None:
     """Ten bodies, each forty times: most of 30 centres stay empty, and re-seeding finds the farthest of all blocks."""
     config = replace(CONFIG, k=30)
@@ -159,6 +166,11 @@ def test_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch, bodies, body) -> None
     monkeypatch.setattr("hmrtk.toolkit.prototypes.kmeans.resolve_device", lambda device: device)
     with pytest.raises(InputError, match=r"device cuda: workers of a cluster search on the CPU \(use device auto"):
         fit(FakeEngine(1), bodies, body, replace(CONFIG, device="cuda"))
+
+
+def test_the_search_in_full_dimension_is_refused(bodies, body) -> None:
+    with pytest.raises(InputError, match="search full: workers of a cluster search in a few directions"):
+        fit(FakeEngine(1), bodies, body, replace(CONFIG, search="full"))
 
 
 class KilledWhile:

@@ -49,9 +49,12 @@ class RayEngine:
         if workers is not None and workers < 1:
             raise InputError("workers", f"expected at least 1, got {workers}")
         self._ray = _import_ray()
+        self._own = not (self._ray.is_initialized() or os.environ.get("RAY_ADDRESS"))
         self._stop = _connect(self._ray, self, workers)
         available = int(self._ray.cluster_resources().get("CPU", 1))
         self.workers = max(1, min(workers or available, available))
+        # Ray gives an actor one processor; on a cluster of our own there is nobody else to leave the others to.
+        self._threads = max(1, processors() // self.workers) if self._own else 1
 
     def map_ordered(
         self, function: Callable[[Item], Result], items: Iterable[Item], describe: Callable[[Item], str] = repr
@@ -67,7 +70,7 @@ class RayEngine:
 
     def crew(self, function: Callable[[Any], Any]) -> RayCrew:
         """Workers that stay between calls, so that the function may remember what it has prepared."""
-        return RayCrew(self._ray, function, self.workers)
+        return RayCrew(self._ray, function, self.workers, self._threads)
 
     def close(self) -> None:
         """End the cluster, if it was started here."""
@@ -81,12 +84,13 @@ class RayCrew:
         ray: the module.
         function: picklable; shipped once.
         workers: how many actors.
+        threads: how many each may use.
     """
 
-    def __init__(self, ray: Any, function: Callable[[Any], Any], workers: int) -> None:
+    def __init__(self, ray: Any, function: Callable[[Any], Any], workers: int, threads: int = 1) -> None:
         self._ray = ray
         self._function = ray.put(pickle.dumps(function))
-        self._threads = max(1, processors() // workers)
+        self._threads = threads
         self._kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(_RayWorker)
         self._actors: list[Any] = [None] * workers
 
@@ -169,7 +173,7 @@ class _RayWorker:
 
     def __init__(self, function: bytes, threads: int) -> None:
         for variable in THREAD_VARIABLES:
-            os.environ.setdefault(variable, str(threads))
+            os.environ[variable] = str(threads)
         self.function: bytes | None = function
         self.called: Callable[[Any], Any] | None = None
 

@@ -15,7 +15,9 @@ Result = TypeVar("Result")
 IN_FLIGHT_PER_WORKER = 2
 """Results kept or being computed per worker: one worked on and one waiting for its turn bounds the memory."""
 
-THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS_VARIABLE = "HMRTK_THREADS"
+"""Environment variable that says how many threads hmrtk itself may use; set in worker processes, which share cores."""
+THREAD_VARIABLES = (THREADS_VARIABLE, "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that decide how many threads a worker process uses; read when the libraries load."""
 
 
@@ -24,8 +26,10 @@ class WorkerError(HmrtkError):
 
 
 def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many processors this process may use: those it is bound to, or fewer where ``HMRTK_THREADS`` says so."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get(THREADS_VARIABLE, "")
+    return min(bound, int(wanted)) if wanted.isdigit() and int(wanted) else bound
 
 
 def packed_error(error: Exception) -> tuple[bytes | None, str, str]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.engine.worker import WorkerError, processors
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.certificate import Assignment, ExactAssigner
@@ -37,6 +38,8 @@ LOADING, MEASURING = "posing and projecting bodies", "measuring distances"
 """Stages of the progress, as in one process."""
 LOAD_BLOCKS = 4
 """Blocks sent to a worker at a time: 5 MB, and a step of the progress bar."""
+RELOADS = 4
+"""How often in a row a question is asked again because workers had lost their bodies."""
 CENTRES_PER_BLOCK = 128
 """Statistics of so many centres weigh as much as a block of bodies; with more, several blocks are merged first."""
 
@@ -165,7 +168,7 @@ class Worker:
         return {"arrays": space.body.arrays, "space": (space.weights, space.mean, space.basis, space.residual)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(VertexSpace(BodyModel(state["arrays"]), *state["space"]))  # type: ignore[misc]
+        self.__init__(VertexSpace(BodyModel(state["arrays"], processors()), *state["space"]))  # type: ignore[misc]
 
     def __call__(self, task: Load | Task | None) -> Any:
         """None, for a worker with nothing to do, is answered by None."""
@@ -250,14 +253,22 @@ class RemotePopulation:
         return labels, np.concatenate([closest for _, closest in answers])
 
     def _ask(self, task: Callable[[slice], Task]) -> list[Any]:
-        """The answers of all runs, in order; workers that miss bodies are given them and asked again."""
+        """The answers of all runs, in order; workers that miss bodies are given them and asked again.
+
+        Raises:
+            WorkerError: they lose them again and again.
+        """
         answers: list[Any] = [Missing(())] * len(self.runs)
-        while any(isinstance(answer, Missing) for answer in answers):
+        for _ in range(1 + RELOADS):
             self._load([list(a.rows) if isinstance(a, Missing) else [] for a in answers])
             tasks = [task(run) if isinstance(a, Missing) else None for a, run in zip(answers, self.runs, strict=True)]
             again = list(self.crew.call(tasks, _described))
             answers = [new if new is not None else old for new, old in zip(again, answers, strict=True)]
-        return answers
+            lost = [run for run, answer in zip(self.runs, answers, strict=True) if isinstance(answer, Missing)]
+            if not lost:
+                return answers
+        times = f"{1 + RELOADS} times in a row (out of memory? use more workers, or bigger ones)"
+        raise WorkerError(f"{_described(task(lost[0]))}: the worker that holds them was lost {times}")
 
     def _load(self, wanted: list[list[slice]], progress: Progress = silent) -> None:
         """Send each worker its parts, one after the other, all workers at once."""

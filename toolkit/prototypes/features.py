@@ -19,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BETA_COUNT, JOINT_COUNT, BodyParameters
+from hmrtk.toolkit.engine.worker import processors
 from hmrtk.toolkit.geometry.rotation import (
     axis_angle_to_rotmat,
     rot6d_to_rotmat,
@@ -47,8 +48,12 @@ VECTOR_WIDTH = POSE_WIDTH + BETA_COUNT
 
 def parameter_vectors(parameters: BodyParameters) -> NDArray[np.float32]:
     """φ of N bodies: (N, 154) float32, rot6d of the 24 joints and the betas (PM-Net Algorithm 1)."""
-    pose = rotmat_to_rot6d(axis_angle_to_rotmat(parameters.pose)).reshape(len(parameters), POSE_WIDTH)
-    return np.concatenate([pose, parameters.betas], axis=1)
+    vectors = np.empty((len(parameters), VECTOR_WIDTH), np.float32)
+    for rows in blocks(len(parameters)):
+        pose = rotmat_to_rot6d(axis_angle_to_rotmat(parameters[rows].pose))
+        vectors[rows, :POSE_WIDTH] = pose.reshape(-1, POSE_WIDTH)
+    vectors[:, POSE_WIDTH:] = parameters.betas
+    return vectors
 
 
 def vector_parameters(vectors: NDArray[np.floating]) -> BodyParameters:
@@ -78,11 +83,6 @@ def pose_prototypes(body: BodyModel, parameters: BodyParameters) -> NDArray[np.f
 def blocks(count: int) -> list[slice]:
     """The fixed blocks of ``count`` rows, in order; the last may be shorter."""
     return [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Threads:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.engine.choice import Engine
 from hmrtk.toolkit.engine.local import LocalEngine
+from hmrtk.toolkit.engine.worker import processors
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import atlas_for_body
 from hmrtk.toolkit.maps.onepiece import onepiece_for_body
@@ -91,7 +91,7 @@ def build_shards(
         if missing:
             (root / INDEX_NAME).unlink(missing_ok=True)
             values = _labels(records, body, prototypes, labels, progress)
-            engine = engine or LocalEngine(workers or _processors(), "thread")
+            engine = engine or LocalEngine(workers or processors(), "thread")
             written = _write(root, plan, missing, records, values, Composer(body.arrays, config), engine, progress)
             present |= {entry.path: entry for entry in written}
         index = _index(root, plan, present, records, body, prototypes)
@@ -251,7 +251,3 @@ def _remove_leftovers(root: Place, plan: ShardPlan) -> None:
     for folder in {root, *((root / shard.path).parent for shard in plan.shards)}:
         for path in files_in(folder, ".*.tmp"):
             path.unlink(missing_ok=True)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
