@@ -54,8 +54,14 @@ def ancestors(pid: int, parents: dict[int, int]) -> list[int]:
     return found
 
 
-def kill_a_worker(driver: subprocess.Popen[str]) -> bool:
-    """SIGKILL a worker of a running command as soon as one works; False when the command ended before."""
+def kill_a_worker(driver: subprocess.Popen[str], after: str = "") -> bool:
+    """SIGKILL a worker of a running command as soon as one works; False when the command ended before.
+
+    Args:
+        after: wait for a line with this text on stderr first.
+    """
+    while after and after not in driver.stderr.readline():
+        assert driver.poll() is None
     while driver.poll() is None:
         found = workers_of(driver.pid)
         if found:
@@ -79,3 +85,27 @@ def test_shards_built_on_ray_are_those_built_here_though_a_worker_is_killed(tmp_
     assert hashes(tmp_path / "ray" / "shards") == hashes(tmp_path / "here" / "shards")
     assert out.startswith("70 rows (val 70) in 1 shards")
     assert [line.split(":")[0] for line in err.splitlines()] == ["shards"]
+
+
+@pytest.mark.slow
+def test_prototypes_built_on_ray_are_those_built_here_though_a_worker_is_killed(tmp_path: Path) -> None:
+    command = (
+        "-v",
+        "build-prototypes",
+        "--limit",
+        "5000",
+        "--k",
+        "8",
+        "--max-iter",
+        "6",
+        "--tol",
+        "0",
+        "--out",
+        "p.safetensors",
+    )
+    finish(start(tmp_path / "here", *command))
+    running = start(tmp_path / "ray", *command, "--engine", "ray", "--workers", "2")
+    assert kill_a_worker(running, after="K-Means: 1/6")
+    out, _ = finish(running)
+    assert hashes(tmp_path / "ray") == hashes(tmp_path / "here")
+    assert "8 prototypes of 5000 bodies, 6 iterations (max_iter)" in out
