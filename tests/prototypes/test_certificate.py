@@ -144,3 +144,26 @@ def test_more_bodies_waiting_than_fit_are_compared_in_turns(
     found = assigner(body, bodies, weights, dims=2).assign(centres)
     np.testing.assert_array_equal(found.label, expected.label)
     assert found.rechecked == expected.rechecked
+
+
+def test_a_search_on_a_gpu_gives_the_same_labels(
+    body: BodyModel, bodies: BodyParameters, usual: ExactAssigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of GPUs, which search all rows at once, with FAISS on the CPU in their place."""
+    for centres in (bodies[np.arange(0, 400, 10)], bodies[:1]):
+        expected = usual.assign(centres)
+        there = ExactAssigner(usual.space, bodies, usual.coordinates, "cpu")
+        asked: list[int] = []
+        search = there.search.nearest
+
+        def nearest(*given: Any, search: Any = search, asked: list[int] = asked) -> Any:
+            asked.append(len(given[1]))
+            return search(*given)
+
+        monkeypatch.setattr(there.search, "device", "cuda")
+        monkeypatch.setattr(there.search, "nearest", nearest)
+        found = there.assign(centres)
+        assert asked == [400]
+        assert there.device == "cuda"
+        np.testing.assert_array_equal(found.label, expected.label)
+        np.testing.assert_allclose(found.lower, expected.lower, rtol=1e-4, atol=float(expected.rounding.max()))

@@ -9,7 +9,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import UnknownNameError
 from hmrtk.toolkit.geometry.rotation import scatter_to_mean
 from hmrtk.toolkit.prototypes.block_kernels import cluster_sums
-from hmrtk.toolkit.prototypes.features import Threads, blocks
+from hmrtk.toolkit.prototypes.features import BLOCK, Threads, blocks
 from hmrtk.toolkit.prototypes.statistics import (
     Statistics,
     body_digest,
@@ -50,13 +50,24 @@ def initial_rows(coordinates: Points, k: int, init: str, rng: np.random.Generato
     rows = [int(rng.integers(n))]
     nearest = np.full(n, np.inf)
     while len(rows) < k:
-        difference = coordinates - coordinates[rows[-1]]
-        nearest = np.minimum(nearest, np.einsum("nd,nd->n", difference, difference, dtype=np.float64))
+        _approach(coordinates, rows[-1], nearest)
         nearest[rows] = 0
         total = nearest.sum()
         left = np.setdiff1d(np.arange(n), rows) if total == 0 else None
         rows.append(int(rng.choice(n, p=nearest / total) if left is None else rng.choice(left)))
     return np.array(rows)
+
+
+def _approach(coordinates: NDArray[np.float32], row: int, nearest: NDArray[np.float64]) -> None:
+    """Lower ``nearest`` (N,) to the squared distances to ``row``."""
+
+    def work(part: slice) -> None:
+        difference = coordinates[part] - coordinates[row]
+        square = np.einsum("nd,nd->n", difference, difference, dtype=np.float64)
+        np.minimum(nearest[part], square, out=nearest[part])
+
+    with Threads() as threads:
+        threads.each_fixed(work, len(coordinates), BLOCK)
 
 
 def singular_parameters(parameters: BodyParameters) -> tuple[BodyParameters, str]:
