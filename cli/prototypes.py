@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, Selection, selects_records
+from hmrtk.cli.options import PATH, PLACE, Selection, selects_records
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+    from hmrtk.toolkit.records.remote import Place
 
 EXPORTS = ("gltf", "obj", "spin", "npy")
 
@@ -27,7 +28,7 @@ def _exports(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tu
 
 
 @click.command("show-prototypes")
-@click.argument("file", type=PATH, required=False)
+@click.argument("file", type=PLACE, required=False)
 @click.option("--out", type=PATH, help="Folder of the page; default: <workspace>/reports/<name of FILE>.")
 @click.option("--samples", type=click.IntRange(min=1), default=6000, show_default=True, help="Samples on the map.")
 @click.option("--no-tsne", is_flag=True, help="Leave the map out; FILE then needs no records.")
@@ -44,7 +45,7 @@ def _exports(_ctx: click.Context, _parameter: click.Parameter, value: str) -> tu
 def show_prototypes(
     console: Console,
     selection: Selection,
-    file: Path | None,
+    file: Place | None,
     out: Path | None,
     samples: int,
     no_tsne: bool,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, Selection, selects_records
+from hmrtk.cli.options import PATH, PLACE, Selection, selects_records
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+    from hmrtk.toolkit.records.remote import Place
     from hmrtk.toolkit.records.table import RecordTable
 
 NAMED_FILE = "NAME=FILE"
@@ -31,15 +32,17 @@ def _percents(_ctx: click.Context, _parameter: click.Parameter, value: str) -> t
     return percents
 
 
-def _named_files(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _named_files(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Place]:
+    from hmrtk.toolkit.records.remote import located
+
+    found: dict[str, Place] = {}
     for value in values:
         name, sign, path = value.partition("=")
         if not sign or not name or not path:
             raise click.BadParameter(f"{value!r} is not {NAMED_FILE}")
         if name in found:
             raise click.BadParameter(f"the name {name!r} is given twice")
-        found[name] = Path(path)
+        found[name] = located(path)
     return found
 
 
@@ -49,13 +52,13 @@ protocol_option = click.option(
 
 
 @click.command()
-@click.option("--predictions", "predictions_path", type=PATH, required=True, help="A predictions table.")
+@click.option("--predictions", "predictions_path", type=PLACE, required=True, help="A predictions table.")
 @protocol_option
 @selects_records("test")
 @click.pass_obj
 def evaluate(
     console: Console,
-    predictions_path: Path,
+    predictions_path: Place,
     protocol: str,
     selection: Selection,
 ) -> None:
@@ -87,9 +90,9 @@ def evaluate(
 )
 @click.option("--baseline", help="The system (NAME) that the others are compared with.")
 @click.option("--tail", "tails", default="5,10", show_default=True, callback=_percents, help="The x of T-x%.")
-@click.option("--prototypes", type=PATH, help="PrototypeSet; default: the workspace's, built if it is not there.")
+@click.option("--prototypes", type=PLACE, help="PrototypeSet; default: the workspace's, built if it is not there.")
 @click.option(
-    "--singular", type=PATH, help="SPIN's smpl_mean_params.npz to measure rarity from; default: the mean body."
+    "--singular", type=PLACE, help="SPIN's smpl_mean_params.npz to measure rarity from; default: the mean body."
 )
 @click.option("--k", type=click.IntRange(min=1), help="K of the default prototypes; default: the dataset's.")
 @click.option("--rarest", type=click.IntRange(min=1), default=24, show_default=True, help="Rarest samples to draw.")
@@ -100,11 +103,11 @@ def evaluate(
 def tail_report(
     console: Console,
     selection: Selection,
-    predictions: dict[str, Path],
+    predictions: dict[str, Place],
     baseline: str | None,
     tails: tuple[float, ...],
-    prototypes: Path | None,
-    singular: Path | None,
+    prototypes: Place | None,
+    singular: Place | None,
     k: int | None,
     rarest: int,
     protocol: str,

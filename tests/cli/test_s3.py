@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from hmrtk.toolkit.body.model import load_body
+from hmrtk.toolkit.evaluation.predictions import Predictions, PredictionsMetadata
 from hmrtk.toolkit.prototypes.labels import read_labels
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.records.remote import RemotePath
 from hmrtk.toolkit.shards.reader import ShardDataset
+from hmrtk.toolkit.sources.embedded import embedded_records
 
 SMALL = ("--limit", 12)
 
@@ -29,6 +32,8 @@ def test_every_stage_reads_and_writes_urls(hmrtk, s3_bucket: str, tmp_path: Path
     )
     assert rendered.json["preview"] == f"{root}/iuv/preview.png"
     assert RemotePath(rendered.json["preview"]).open().read(4) == b"\x89PNG"
+    shown = hmrtk("show-prototypes", prototypes, "--no-tsne", "--out", "page", "--export", "npy", "--json")
+    assert Path(shown.json["page"]).is_file()
     build = ("build-shards", "--records", records, "--split", "train", "--prototypes", prototypes, "--out")
     value = hmrtk(*build, f"{root}/shards", "--json").json
     assert (value["rows"], value["prototypes"], value["out"]) == (12, made["fingerprint"], f"{root}/shards")
@@ -37,6 +42,16 @@ def test_every_stage_reads_and_writes_urls(hmrtk, s3_bucket: str, tmp_path: Path
     assert len({row["sample_id"] for row in rows}) == 12
     assert all(row["has_image"] for row in rows)
     assert not [p for p in tmp_path.rglob("*") if "s3" in p.name]  # nothing went into a folder named s3:
+
+
+@pytest.mark.slow
+def test_predictions_from_a_url_are_scored(hmrtk, s3_bucket: str) -> None:
+    body = load_body()
+    records = embedded_records("test", body, 12)
+    path = f"{s3_bucket}/predictions/perfect.parquet"
+    Predictions(records.sample_ids, records.parameters(), PredictionsMetadata("perfect", body.fingerprint)).write(path)
+    done = hmrtk("evaluate", "--predictions", path, *SMALL, "--json")
+    assert done.json["metrics"]["mpjpe"] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.slow
