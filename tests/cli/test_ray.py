@@ -93,7 +93,7 @@ def test_prototypes_built_on_ray_are_those_built_here_though_a_worker_is_killed(
         "-v",
         "build-prototypes",
         "--limit",
-        "5000",
+        "4200",
         "--k",
         "8",
         "--max-iter",
@@ -108,4 +108,4 @@ def test_prototypes_built_on_ray_are_those_built_here_though_a_worker_is_killed(
     assert kill_a_worker(running, after="K-Means: 1/6")
     out, _ = finish(running)
     assert hashes(tmp_path / "ray") == hashes(tmp_path / "here")
-    assert "8 prototypes of 5000 bodies, 6 iterations (max_iter)" in out
+    assert "8 prototypes of 4200 bodies, 6 iterations (max_iter)" in out

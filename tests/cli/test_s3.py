@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,25 @@ def test_every_stage_reads_and_writes_urls(hmrtk, s3_bucket: str, tmp_path: Path
     assert len({row["sample_id"] for row in rows}) == 12
     assert all(row["has_image"] for row in rows)
     assert not [p for p in tmp_path.rglob("*") if "s3" in p.name]  # nothing went into a folder named s3:
+
+
+@pytest.mark.slow
+def test_a_killed_build_is_continued_though_its_lock_is_left(hmrtk, s3_bucket: str, tmp_path: Path) -> None:
+    build = ("build-shards", "--limit", "30", "--split", "val", "--out")
+    out = RemotePath(f"{s3_bucket}/killed")
+    process = subprocess.Popen([sys.executable, "-m", "hmrtk.cli", *build, str(out)], cwd=tmp_path)
+    while not (out / "plan.json").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert json.loads((out / ".lock").open().read())["process"] == process.pid
+    assert not (out / "index.json").exists()
+    assert hmrtk(*build, out).code == 0
+    assert hmrtk(*build, "here").code == 0
+    assert not (out / ".lock").exists()
+    for name in ("plan.json", "index.json", "val/shard-00000.parquet"):
+        assert (out / name).open().read() == Path("here", name).read_bytes()
 
 
 @pytest.mark.slow

@@ -11,8 +11,10 @@ from hmrtk.toolkit.records import artefact
 from hmrtk.toolkit.records.remote import RemotePath, below
 from hmrtk.toolkit.shards import builder
 from hmrtk.toolkit.shards.builder import build_shards
+from hmrtk.toolkit.shards.codec import decode_image, encode_jpeg
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.iuv_set import read_iuv_set, write_iuv_set
+from hmrtk.toolkit.shards.pictures import PhotoReader
 from hmrtk.toolkit.shards.reader import ShardDataset, read_row
 from hmrtk.toolkit.shards.verify import verify_shards
 
@@ -145,3 +147,15 @@ def test_iuv_sets(store):
     assert (found.iuv() == maps).all()
     write_iuv_set(store, ids[:2], torch.ones(2, 3).numpy(), render, 8, {}, rows_per_file=2)
     assert [file.name for file in read_iuv_set(store).files] == ["iuv-00000.parquet"]
+
+
+def test_photographs_come_from_a_url(store):
+    picture = torch.full((40, 60, 3), 200, dtype=torch.uint8).numpy()
+    artefact.write_bytes(store / "a" / "b.jpg", encode_jpeg(picture))
+    photos = PhotoReader(store)
+    affine = torch.tensor([[0.5, 0, 0], [0, 0.5, 0]]).numpy()
+    region = decode_image(photos.region("a/b.jpg", affine, 16, "row 0"), "row 0")
+    assert region.shape == (16, 16, 3)
+    assert abs(int(region[8, 8, 0]) - 200) <= 2
+    with pytest.raises(InputError, match=r"row 1: photograph .*/a/c\.jpg: no such file"):
+        photos.region("a/c.jpg", affine, 16, "row 1")
