@@ -172,6 +172,19 @@ def test_ray_says_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     assert set(Path("/tmp").glob("hmrtk-ray-*")) <= before
 
 
+@pytest.mark.slow
+def test_a_cluster_that_runs_already_is_used_and_left_alone(engine: RayEngine, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    address = ray.get_runtime_context().gcs_address
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "killed")],
+        capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"RAY_ADDRESS": address},
+        cwd=Path(__file__).resolve().parents[2],
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{list(range(1, 9))}\n")
+    assert list(engine.map_ordered(square, range(3))) == [0, 1, 4]
+
+
 def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError) as caught:
