@@ -192,17 +192,36 @@ def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(caught.value) == 'engine ray: the package ray is not installed (pip install "hmrtk[ray]")'
 
 
-def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("address", "reason"), [("127.0.0.1:1", "Connection refused"), ("auto", "no GCS")])
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, address: str, reason: str) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
     def refuse(**_: object) -> None:
         raise ConnectionError("no GCS\nat all")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(InputError, match=r"^RAY_ADDRESS 127.0.0.1:1: no Ray cluster can be reached: no GCS$"):
+    with pytest.raises(InputError, match=rf"^RAY_ADDRESS {address}: no Ray cluster can be reached: .*{reason}$"):
         RayEngine()
+
+
+def test_a_cluster_that_cannot_be_started_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    folders = []
+
+    def fail(**settings: object) -> None:
+        folders.append(Path(str(settings["_temp_dir"])))
+        assert folders[0].is_dir()
+        raise Exception("The node timed out\nduring startup")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(WorkerError, match=r"^engine ray: no cluster can be started here: The node timed out$"):
+        RayEngine()
+    assert not folders[0].exists()
 
 
 def test_workers_must_be_at_least_one() -> None:

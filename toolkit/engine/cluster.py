@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import socket
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ from hmrtk.toolkit.errors import InputError
 
 LOSSES_PER_ITEM = 3
 """How often an item is begun again because its worker was lost; after that the item is taken for the cause."""
+PATIENCE_S = 10.0
+"""How long to wait for an answer from the address of a cluster, seconds."""
 STORE_BYTES = 512 << 20
 """Shared memory of a cluster that is started here: room for the items and results in flight."""
 
@@ -43,13 +46,14 @@ class RayEngine:
 
     Raises:
         InputError: ``workers`` below 1; Ray is not installed; there is no cluster at ``RAY_ADDRESS``.
+        WorkerError: no cluster can be started here.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:
             raise InputError("workers", f"expected at least 1, got {workers}")
         self._ray = _import_ray()
-        self._own = not (self._ray.is_initialized() or os.environ.get("RAY_ADDRESS"))
+        self._own = not (self._ray.is_initialized() or _address())
         self._stop = _connect(self._ray, self, workers)
         available = int(self._ray.cluster_resources().get("CPU", 1))
         self.workers = max(1, min(workers or available, available))
@@ -204,19 +208,36 @@ def _connect(ray: Any, engine: RayEngine, workers: int | None) -> Callable[[], o
     if ray.is_initialized():
         return lambda: None
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    address = os.environ.get("RAY_ADDRESS")
+    address = _address()
     if address:
         try:
+            _knock(address)
             ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            reason = str(error).strip().splitlines()[0][:160]
-            raise InputError(f"RAY_ADDRESS {address}", f"no Ray cluster can be reached: {reason}") from None
+            raise InputError(f"RAY_ADDRESS {address}", f"no Ray cluster can be reached: {_reason(error)}") from None
         return weakref.finalize(engine, ray.shutdown)
     # Ray's sockets lie in this folder, and their paths may have 107 characters.
     folder = tempfile.mkdtemp(prefix="hmrtk-ray-", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
     own = {"num_cpus": workers or processors(), "object_store_memory": STORE_BYTES, "_temp_dir": folder}
-    ray.init(address="local", include_dashboard=False, **own, **quiet)
+    try:
+        ray.init(address="local", include_dashboard=False, **own, **quiet)
+    except Exception as error:  # Ray raises bare exceptions when one of its processes does not come up
+        _end_cluster(ray, folder)
+        raise WorkerError(f"engine ray: no cluster can be started here: {_reason(error)}") from None
     return weakref.finalize(engine, _end_cluster, ray, folder)
+
+
+def _address() -> str:
+    """Where a cluster runs already; empty when one is to be started here."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return "" if address == "local" else address
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens: Ray itself tries for minutes, and says so on stderr."""
+    host, sign, port = address.removeprefix("ray://").rpartition(":")
+    if sign and port.isdigit():
+        socket.create_connection((host, int(port)), PATIENCE_S).close()
 
 
 def _end_cluster(ray: Any, folder: str) -> None:
@@ -225,5 +246,9 @@ def _end_cluster(ray: Any, folder: str) -> None:
 
 
 def _loss(name: str, times: int, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0][:160]
-    return f"{name}: its Ray worker was lost {times} times: {reason} (out of memory? try fewer workers)"
+    return f"{name}: its Ray worker was lost {times} times: {_reason(error)} (out of memory? try fewer workers)"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__
