@@ -103,7 +103,8 @@ def run_lloyd(
         if not stopped:
             keep(state)
     assert state.best is not None
-    progress("K-Means", max_iter, max_iter, f"mean distance {state.best_mean:.5g} m²")
+    if len(state.history) <= max_iter:  # it stopped early; else the last iteration has said so
+        progress("K-Means", max_iter, max_iter, f"mean distance {state.best_mean:.5g} m²")
     return Run(state.best, state.best_mean, list(state.history), stopped, state.kept)
 
 

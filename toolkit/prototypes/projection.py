@@ -133,6 +133,7 @@ def fit_space(
     held_out = HELD_OUT if len(sample) >= 4 * HELD_OUT else 0
     order = rng.permutation(len(sample))
     fitted, tested = sample[order[held_out:]], sample[order[:held_out] if held_out else order]
+    del sample  # 169 MB that the fit does not need twice
     with Threads() as threads:
         for most in (dims,) if dims else MAX_DIMS:
             basis = principal_directions(threads, fitted, min(most, len(fitted)), rng)
