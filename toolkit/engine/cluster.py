@@ -144,7 +144,10 @@ class RayCrew:
                 return
             self._collect(busy, done, describe)
             while following in done:
-                yield done.pop(following)
+                value = done.pop(following)
+                if isinstance(value, _Failure):
+                    raise value.error
+                yield value
                 following += 1
 
     def _collect(
@@ -162,14 +165,19 @@ class RayCrew:
                 self._actors[worker] = None
                 busy[self._send(worker, item)] = (worker, position, item, losses + 1)
                 continue
-            if not ok:
-                raise rebuilt_error(value, describe(item))
-            done[position] = value
+            done[position] = value if ok else _Failure(rebuilt_error(value, describe(item)))
 
     def _send(self, worker: int, item: Any) -> Any:
         if self._actors[worker] is None:
             self._actors[worker] = self._kind.remote(self._function, self._threads)
         return self._actors[worker].work.remote(pickle.dumps(item))
+
+
+class _Failure:
+    """An error that waits for its turn, so that of several the first in order is raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 class _RayWorker:
