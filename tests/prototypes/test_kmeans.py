@@ -19,7 +19,7 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.prototypes import features
 from hmrtk.toolkit.prototypes.features import parameter_vectors, vector_parameters
 from hmrtk.toolkit.prototypes.kmeans import METHODS, PrototypeConfig, fit_prototypes, singular_prototype
-from hmrtk.toolkit.sources.embedded import embedded_records
+from hmrtk.toolkit.sources.embedded import SPLITS, embedded_records
 
 from .conftest import heading
 
@@ -259,7 +259,7 @@ def test_nan_is_named_by_row(body: BodyModel, bodies: BodyParameters) -> None:
 
 @pytest.fixture(scope="module")
 def embedded(body: BodyModel) -> BodyParameters:
-    return embedded_records("train", body).parameters()
+    return BodyParameters.concatenate([embedded_records(s, body).parameters() for s in SPLITS])
 
 
 @pytest.mark.parametrize("method", ["p3dh", "naive"])
