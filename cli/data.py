@@ -119,10 +119,10 @@ def ingest(
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
     "--search",
-    type=click.Choice(["pca", "full"]),
+    type=click.Choice(["pca", "faiss", "full"]),
     default="pca",
     show_default=True,
-    help="Compare a few directions, or all coordinates (big GPUs); labels are exact either way.",
+    help="A few directions, the same by FAISS on the CPU too, or all coordinates (big GPUs); labels stay exact.",
 )
 @engine_option
 @click.option("--workers", type=click.IntRange(min=1), help="Workers of the Ray engine; default: all of the cluster.")

@@ -287,7 +287,7 @@ def test_kmeans_is_the_same_in_full_and_in_a_few_directions(body: BodyModel, bod
 
 
 def test_unknown_search_lists_the_known(body: BodyModel, bodies: BodyParameters) -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown search 'fast'; known: (full, pca|pca, full)"):
+    with pytest.raises(UnknownNameError, match=r"unknown search 'fast'; known: .*pca"):
         fit_prototypes(bodies, body, PrototypeConfig(k=2, search="fast"))
 
 

@@ -311,8 +311,9 @@ class RemoteClustering:
         """
         if config.device == "cuda":
             raise InputError("device cuda", "workers of a cluster search on the CPU", "use device auto or cpu")
-        if config.search == "full":
-            raise InputError("search full", "workers of a cluster search in a few directions", "use search pca")
+        if config.search != "pca":
+            problem = "workers of a cluster search in a few directions"
+            raise InputError(f"search {config.search}", problem, "use search pca")
         self.close()
         crew = self._open.enter_context(self.engine.crew(Worker(space)))
         self._population = RemotePopulation(crew, self.engine.workers, parameters, progress)

@@ -42,7 +42,7 @@ METRICS = {
     "mean": "weighted vertices, m²",
 }
 METHODS = tuple(METRICS)
-SEARCHES = ("pca", "full")
+SEARCHES = ("pca", "faiss", "full")
 
 _CENTRES, _BASIS = 0, 1
 """Names of a seed's random streams."""
@@ -70,8 +70,9 @@ class PrototypeConfig:
         seed: decides the first centres; everything else follows.
         dims: directions kept for the certificate; None chooses from the data. Affects speed only, never labels.
         device: where to search: ``auto``, ``cpu`` or ``cuda``.
-        search: ``pca`` compares bodies in a few directions; ``full`` compares all coordinates with torch, for big GPUs
-            (41 kB per body). Labels are exact either way.
+        search: ``pca`` compares bodies in a few directions, by FAISS on a GPU and by our own pass on the CPU; ``faiss``
+            asks FAISS on the CPU too; ``full`` compares all coordinates with torch, for big GPUs (41 kB per body).
+            Labels are exact in every case.
     """
 
     k: int = 50
@@ -145,7 +146,8 @@ def local_population(
         guide = space.project(parameters, progress=progress) if config.init == "k-means++" else len(parameters)
         return LocalPopulation(FullAssigner(space, parameters, config.device, progress=progress), parameters), guide
     points = space.project(parameters, progress=progress)
-    return LocalPopulation(ExactAssigner(space, parameters, points, config.device), parameters), points
+    assigner = ExactAssigner(space, parameters, points, config.device, by_faiss=config.search == "faiss")
+    return LocalPopulation(assigner, parameters), points
 
 
 @dataclass(frozen=True, eq=False)
