@@ -11,9 +11,9 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.body.reference import mirror_vertices
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.maps.atlas import Atlas, onepiece_atlas, reference_atlas
-from hmrtk.toolkit.maps.iuv import project_vertices, render_iuv, render_iuv_bodies, render_iuv_projected
+from hmrtk.toolkit.maps.iuv import render_iuv, render_iuv_bodies, render_iuv_projected
 from hmrtk.toolkit.maps.iuv_form import mirror_iuv
-from hmrtk.toolkit.maps.projection import Projection
+from hmrtk.toolkit.maps.projection import Projection, project_vertices
 from hmrtk.toolkit.maps.raster import barycentric, rasterize
 
 Draw = Callable[[int, int], BodyParameters]
@@ -150,7 +150,7 @@ def test_errors_come_before_the_work(body: BodyModel, facing: NDArray[np.float32
         render_iuv(points[0], reference_atlas(), 56)
     with pytest.raises(InputError, match="is of a body with 6890 vertices, got 100"):
         render_iuv(points[:, :100], reference_atlas(), 56)
-    with pytest.raises(InputError, match=r"crop_camera: has 2 rows, expected one per body \(3\)"):
+    with pytest.raises(InputError, match=r"camera: has 2 rows, expected one per body \(3\)"):
         render_iuv_bodies(BodyParameters.zeros(3), np.ones((2, 3)), body, reference_atlas())
     with pytest.raises(UnknownNameError):
         render_iuv_bodies(BodyParameters.zeros(1), CAMERA, body, reference_atlas(), texture="smooth")

@@ -11,8 +11,9 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.assignment import assigned_joints, joint_map, joints_from_map, part_assignment
 from hmrtk.toolkit.maps.atlas import onepiece_atlas, reference_atlas
-from hmrtk.toolkit.maps.iuv import project_vertices, render_iuv
+from hmrtk.toolkit.maps.iuv import render_iuv
 from hmrtk.toolkit.maps.location import UVSpace
+from hmrtk.toolkit.maps.projection import project_vertices
 from hmrtk.toolkit.maps.raster import barycentric, rasterize
 from hmrtk.toolkit.maps.warp import dense_maps, image_to_uv, sample_uv
 

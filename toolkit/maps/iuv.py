@@ -16,13 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.maps.atlas import Atlas
-from hmrtk.toolkit.maps.kernels import render_bodies, render_points
-from hmrtk.toolkit.maps.projection import (
-    Projection,
-    checked_vertices,
-    project_camera_vertices,
-    project_vertices,
-)
+from hmrtk.toolkit.maps.kernels import open_points, render_bodies, render_points
+from hmrtk.toolkit.maps.projection import Projection, checked_vertices
 from hmrtk.toolkit.maps.raster import checked_size
 from hmrtk.toolkit.maps.slices import over_slices
 from hmrtk.toolkit.progress import Progress, silent
@@ -30,15 +25,22 @@ from hmrtk.toolkit.progress import Progress, silent
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
 
-__all__ = ["project_camera_vertices", "project_vertices", "render_iuv", "render_iuv_bodies", "render_iuv_projected"]
-
 TEXTURES = ("vertex", "face")
 
 
-def _texture(atlas: Atlas, texture: str) -> NDArray[np.float64]:
+def texture_uv(atlas: Atlas, texture: str) -> NDArray[np.float64]:
+    """(F, 3, 2) U and V of the corners of every face, in one of ``TEXTURES``."""
     if texture not in TEXTURES:
         raise UnknownNameError("texture", texture, TEXTURES)
     return atlas.face_uv if texture == "vertex" else atlas.flat_face_uv
+
+
+def checked_points(vertices_px: NDArray[np.floating], atlas: Atlas) -> NDArray[np.float64]:
+    """Projected vertices as the kernels want them, refused unless (N, V, 3) of a body that the atlas fits."""
+    if vertices_px.ndim != 3 or vertices_px.shape[2] != 3:
+        raise InputError("vertices_px", f"expected shape (N, V, 3), got {vertices_px.shape}")
+    atlas.check_body(vertices_px.shape[1])
+    return np.ascontiguousarray(vertices_px, np.float64)
 
 
 def render_iuv(
@@ -64,14 +66,34 @@ def render_iuv(
         InputError: wrong shapes, or an atlas of another body. UnknownNameError: another texture.
     """
     height, width = checked_size(size)
-    if vertices_px.ndim != 3 or vertices_px.shape[2] != 3:
-        raise InputError("vertices_px", f"expected shape (N, V, 3), got {vertices_px.shape}")
-    atlas.check_body(vertices_px.shape[1])
-    points = np.ascontiguousarray(vertices_px, np.float64)
-    faces, face_uv, chart = atlas.vertices_faces, _texture(atlas, texture), atlas.chart
+    points = checked_points(vertices_px, atlas)
+    faces, face_uv, chart = atlas.vertices_faces, texture_uv(atlas, texture), atlas.chart
     iuv = np.empty((len(points), 3, height, width), np.uint8)
     over_slices(lambda a, b: render_points(points, faces, face_uv, chart, iuv, a, b), len(points), threads)
     return iuv
+
+
+def render_iuv_open(
+    vertices_px: NDArray[np.floating],
+    atlas: Atlas,
+    size: int | tuple[int, int],
+    texture: str = "vertex",
+    threads: int | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """``render_iuv`` before U and V are rounded to 255 levels.
+
+    Args, Raises: as for ``render_iuv``.
+
+    Returns:
+        chart (N, H, W) uint8, 0 on the background; uv (N, 2, H, W) float32 in [0, 1].
+    """
+    height, width = checked_size(size)
+    points = checked_points(vertices_px, atlas)
+    faces, face_uv, chart = atlas.vertices_faces, texture_uv(atlas, texture), atlas.chart
+    index = np.empty((len(points), height, width), np.uint8)
+    uv = np.empty((len(points), 2, height, width), np.float32)
+    over_slices(lambda a, b: open_points(points, faces, face_uv, chart, index, uv, a, b), len(points), threads)
+    return index, uv
 
 
 def render_iuv_projected(
@@ -98,7 +120,7 @@ def render_iuv_projected(
     height, width = checked_size(size)
     bodies = checked_vertices(vertices, projection)
     atlas.check_body(bodies.shape[1])
-    faces, face_uv, chart = atlas.vertices_faces, _texture(atlas, texture), atlas.chart
+    faces, face_uv, chart = atlas.vertices_faces, texture_uv(atlas, texture), atlas.chart
     matrix, translation = projection.matrix, projection.translation
     iuv = np.empty((len(bodies), 3, height, width), np.uint8)
 
@@ -107,6 +129,48 @@ def render_iuv_projected(
 
     over_slices(work, len(bodies), threads)
     return iuv
+
+
+def stream_iuv(
+    parameters: BodyParameters,
+    projection: Projection,
+    body: BodyModel,
+    atlas: Atlas,
+    size: int | tuple[int, int],
+    texture: str = "vertex",
+    chunk: int = 256,
+    progress: Progress = silent,
+) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """IUV maps of many bodies, chunk by chunk: parameters in, maps out, memory does not grow with N.
+
+    Args:
+        parameters: N bodies, in the frame of ``projection``.
+        projection: N cameras whose pixels are those of the map.
+        body: the body model.
+        atlas: its 24 charts (``atlas_for_body``), or the one-piece atlas.
+        size: (H, W) px, or one number for a square.
+        texture: ``vertex`` or ``face``, as for ``render_iuv``.
+        chunk: bodies posed at a time.
+        progress: told after every chunk.
+
+    Returns:
+        an iterator over the rows and their (n, 3, H, W) uint8 maps.
+
+    Raises:
+        InputError: another number of cameras than of bodies, an atlas of another body.
+        UnknownNameError: another texture.
+    """
+    count = len(parameters)
+    if len(projection) != count:
+        raise InputError("camera", f"has {len(projection)} rows, expected one per body ({count})")
+    texture_uv(atlas, texture)
+
+    def chunks() -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        for rows, posed in body.stream(parameters, chunk=chunk):
+            yield rows, render_iuv_projected(posed.vertices, projection[rows], atlas, size, texture)
+            progress("iuv maps", min(rows.stop, count), count)
+
+    return chunks()
 
 
 def render_iuv_bodies(
@@ -119,35 +183,16 @@ def render_iuv_bodies(
     chunk: int = 256,
     progress: Progress = silent,
 ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-    """IUV maps of the crops of many bodies, chunk by chunk: memory does not grow with N.
+    """``stream_iuv`` of crops.
 
     Args:
         parameters: N bodies; ``transl`` is left out, the crop camera says where the body is.
         crop_camera: (N, 3) = (s, tx, ty).
-        body: the body model.
-        atlas: its 24 charts (``atlas_for_body``), or the one-piece atlas.
         size: px of the map, which shows the whole 224-px-frame crop (DaNet, PyMAF: 56).
-        texture: ``vertex`` or ``face``, as for ``render_iuv``.
-        chunk: bodies posed at a time.
-        progress: told after every chunk.
-
-    Returns:
-        an iterator over the rows and their (n, 3, size, size) uint8 maps.
+        body, atlas, texture, chunk, progress: as for ``stream_iuv``.
 
     Raises:
-        InputError: another number of cameras than of bodies, a scale that is not positive, an atlas of another body.
-        UnknownNameError: another texture.
+        InputError: also a scale that is not positive.
     """
-    projection = Projection.crop(crop_camera, size)
-    count = len(parameters)
-    if len(projection) != count:
-        raise InputError("crop_camera", f"has {len(projection)} rows, expected one per body ({count})")
-    _texture(atlas, texture)
-    centred = parameters.replaced(transl=np.zeros((count, 3)))
-
-    def chunks() -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        for rows, posed in body.stream(centred, chunk=chunk):
-            yield rows, render_iuv_projected(posed.vertices, projection[rows], atlas, size, texture)
-            progress("iuv maps", min(rows.stop, count), count)
-
-    return chunks()
+    centred = parameters.replaced(transl=np.zeros((len(parameters), 3)))
+    return stream_iuv(centred, Projection.crop(crop_camera, size), body, atlas, size, texture, chunk, progress)

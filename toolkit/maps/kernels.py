@@ -25,11 +25,10 @@ def _edge(ax, ay, bx, by):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def faces_of_body(points, faces, face_id, nearest):  # type: ignore[no-untyped-def]
-    """Fill ``face_id`` (H, W) int32 for one body. points: (V, 3) float64 x px, y px, z m; nearest: (H, W) scratch."""
-    height, width = face_id.shape
-    face_id[:] = BACKGROUND
-    nearest[:] = 0.0
+def _add_faces(points, faces, first_id, top_row, past_row, face_id, nearest):  # type: ignore[no-untyped-def]
+    """Draw one body into rows ``top_row`` … ``past_row`` − 1 of a picture that may hold others; face f is
+    ``first_id`` + f. nearest: (H, W) float64, 1/z of what each pixel sees, 0 where nothing is."""
+    width = face_id.shape[1]
     for f in range(faces.shape[0]):
         # Unsigned: numba then leaves out its test for negative indices, which costs a tenth of the time.
         a, b, c = np.uint32(faces[f, 0]), np.uint32(faces[f, 1]), np.uint32(faces[f, 2])
@@ -43,8 +42,8 @@ def faces_of_body(points, faces, face_id, nearest):  # type: ignore[no-untyped-d
             continue
         left = max(0.0, np.ceil(min(ax, bx, cx) - 0.5))
         right = min(width - 1.0, np.floor(max(ax, bx, cx) - 0.5))
-        top = max(0.0, np.ceil(min(ay, by, cy) - 0.5))
-        bottom = min(height - 1.0, np.floor(max(ay, by, cy) - 0.5))
+        top = max(float(top_row), np.ceil(min(ay, by, cy) - 0.5))
+        bottom = min(past_row - 1.0, np.floor(max(ay, by, cy) - 0.5))
         if not (left <= right and top <= bottom):
             continue
         ra, rb, rc = 1.0 / za, 1.0 / zb, 1.0 / zc
@@ -60,7 +59,15 @@ def faces_of_body(points, faces, face_id, nearest):  # type: ignore[no-untyped-d
                 inverse = (ea * ra + eb * rb + ec * rc) / (ea + eb + ec)
                 if inverse > nearest[i, j] * (1.0 + DEPTH_TIE):
                     nearest[i, j] = inverse
-                    face_id[i, j] = f
+                    face_id[i, j] = first_id + f
+
+
+@njit(cache=True, nogil=True)
+def faces_of_body(points, faces, face_id, nearest):  # type: ignore[no-untyped-def]
+    """Fill ``face_id`` (H, W) int32 for one body. points: (V, 3) float64 x px, y px, z m; nearest: (H, W) scratch."""
+    face_id[:] = BACKGROUND
+    nearest[:] = 0.0
+    _add_faces(points, faces, 0, 0, face_id.shape[0], face_id, nearest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -122,27 +129,67 @@ def _level(value):  # type: ignore[no-untyped-def]
     return np.uint8(min(255.0, max(0.0, np.floor(value * UV_LEVELS + 0.5))))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _uv_at(points, faces, face_uv, f, i, j):  # type: ignore[no-untyped-def]
+    """U and V of face f at pixel (i, j); face_uv: (F, 3, 2) float64 of the corners."""
+    wb, wc = weights_at(points, faces[f, 0], faces[f, 1], faces[f, 2], j + 0.5, i + 0.5)
+    # Differences from corner a: a face of one colour keeps it exactly.
+    u = face_uv[f, 0, 0] + wb * (face_uv[f, 1, 0] - face_uv[f, 0, 0]) + wc * (face_uv[f, 2, 0] - face_uv[f, 0, 0])
+    v = face_uv[f, 0, 1] + wb * (face_uv[f, 1, 1] - face_uv[f, 0, 1]) + wc * (face_uv[f, 2, 1] - face_uv[f, 0, 1])
+    return u, v
+
+
+@njit(cache=True, nogil=True)
 def _paint(points, faces, face_uv, chart, face_id, iuv):  # type: ignore[no-untyped-def]
-    """Fill ``iuv`` (3, H, W) uint8 from the face that each pixel sees; face_uv: (F, 3, 2) float64 of the corners."""
+    """Fill ``iuv`` (3, H, W) uint8 from the face that each pixel sees."""
     for i in range(face_id.shape[0]):
         for j in range(face_id.shape[1]):
             f = face_id[i, j]
             if f < 0:
                 iuv[0, i, j] = iuv[1, i, j] = iuv[2, i, j] = 0
                 continue
-            wb, wc = weights_at(points, faces[f, 0], faces[f, 1], faces[f, 2], j + 0.5, i + 0.5)
-            # Differences from corner a: a face of one colour keeps it exactly.
-            u = (
-                face_uv[f, 0, 0]
-                + wb * (face_uv[f, 1, 0] - face_uv[f, 0, 0])
-                + wc * (face_uv[f, 2, 0] - face_uv[f, 0, 0])
-            )
-            v = (
-                face_uv[f, 0, 1]
-                + wb * (face_uv[f, 1, 1] - face_uv[f, 0, 1])
-                + wc * (face_uv[f, 2, 1] - face_uv[f, 0, 1])
-            )
+            u, v = _uv_at(points, faces, face_uv, f, i, j)
+            iuv[0, i, j] = chart[f]
+            iuv[1, i, j] = _level(u)
+            iuv[2, i, j] = _level(v)
+
+
+@njit(cache=True, nogil=True)
+def open_points(points, faces, face_uv, chart, index, uv, first, last):  # type: ignore[no-untyped-def]
+    """As ``render_points``, into ``index`` (N, H, W) uint8 and ``uv`` (N, 2, H, W) float32."""
+    face_id = np.empty(index.shape[1:], np.int32)
+    nearest = np.empty(index.shape[1:], np.float64)
+    for n in range(first, last):
+        faces_of_body(points[n], faces, face_id, nearest)
+        for i in range(face_id.shape[0]):
+            for j in range(face_id.shape[1]):
+                f = face_id[i, j]
+                if f < 0:
+                    index[n, i, j] = 0
+                    uv[n, 0, i, j] = uv[n, 1, i, j] = 0.0
+                    continue
+                index[n, i, j] = chart[f]
+                uv[n, 0, i, j], uv[n, 1, i, j] = _uv_at(points[n], faces, face_uv, f, i, j)
+
+
+@njit(cache=True, nogil=True)
+def people_rows(points, faces, face_uv, chart, face_id, nearest, iuv, person, first, last):  # type: ignore[no-untyped-def]
+    """Rows ``first`` … ``last`` − 1 of a picture of all bodies ``points`` (P, V, 3).
+
+    face_id (H, W) int64 all background and nearest (H, W) zeros: scratch; iuv (3, H, W), person (H, W) int32: results.
+    """
+    count = faces.shape[0]
+    for p in range(points.shape[0]):
+        _add_faces(points[p], faces, p * count, first, last, face_id, nearest)
+    for i in range(first, last):
+        for j in range(person.shape[1]):
+            if face_id[i, j] < 0:
+                person[i, j] = BACKGROUND
+                iuv[0, i, j] = iuv[1, i, j] = iuv[2, i, j] = 0
+                continue
+            p, f = face_id[i, j] // count, face_id[i, j] % count
+            u, v = _uv_at(points[p], faces, face_uv, f, i, j)
+            person[i, j] = p
             iuv[0, i, j] = chart[f]
             iuv[1, i, j] = _level(u)
             iuv[2, i, j] = _level(v)
