@@ -51,7 +51,7 @@ class UVSpace:
             raise InputError("UV space", f"expected size >= 2 and dilate >= 0, got {size} and {dilate}")
         self.atlas, self.size, self.dilate = atlas, size, dilate
         corner_texel = np.column_stack([atlas.corner_uv.astype(np.float64) * size, np.ones(len(atlas.corner_uv))])
-        faces = _seen_from_front(corner_texel, atlas.corner_faces)
+        faces = wound_for_view(corner_texel, atlas.corner_faces)
         self.face = rasterize(corner_texel, faces, size)
         """(S, S) int32 the face in each texel, -1 outside; faces count as in the atlas."""
         self.mask: NDArray[np.bool_] = self.face != BACKGROUND
@@ -223,7 +223,7 @@ def _nearest_filled(filled: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.asarray(rows * filled.shape[1] + cols, np.int64)
 
 
-def _seen_from_front(points: NDArray[np.float64], corner_faces: NDArray[np.int32]) -> NDArray[np.int32]:
+def wound_for_view(points: NDArray[np.float64], corner_faces: NDArray[np.int32]) -> NDArray[np.int32]:
     """The faces, each wound so that the rasteriser sees it: a layout may be drawn from either side."""
     a, b, c = (points[corner_faces[:, k], :2] for k in range(3))
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
