@@ -12,7 +12,7 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.geometry.camera import crop_to_full_camera
 from hmrtk.toolkit.maps.atlas import Atlas, reference_atlas
 from hmrtk.toolkit.maps.iuv import render_iuv
-from hmrtk.toolkit.maps.people import common_depth, render_people
+from hmrtk.toolkit.maps.people import moved_nearer, render_people
 from hmrtk.toolkit.maps.projection import Projection, project, project_vertices
 from tests.maps.test_raster import brute_force
 
@@ -112,7 +112,7 @@ def test_crop_cameras_are_put_in_one_depth_order(body: BodyModel, facing: NDArra
     matrix = np.array([[[5000 * z, 0, c[0]], [0, 5000 * z, c[1]]] for z, c in zip(zoom, centre, strict=True)])
     crop = Projection.crop(camera)
     points = project(np.stack([facing, facing]), Projection(matrix, crop.translation))
-    moved = common_depth(points, crop.translation[:, 2], full[:, 2])
+    moved = moved_nearer(points, full[:, 2] - crop.translation[:, 2])
     np.testing.assert_array_equal(moved[..., :2], points[..., :2])
     np.testing.assert_allclose(moved[..., 2], facing[:, 2] + depth[:, None], atol=1e-5)
     seen = render_people(moved, reference_atlas(), (480, 640))
@@ -133,4 +133,4 @@ def test_errors(body: BodyModel, facing: NDArray[np.float32]) -> None:
     with pytest.raises(InputError, match="is of a body with 6890 vertices, got 10"):
         render_people(points[:, :10], reference_atlas(), 8)
     with pytest.raises(InputError, match=r"one depth each, got \(1, 6890, 3\), \(2,\)"):
-        common_depth(points, np.ones(2), np.ones(2))
+        moved_nearer(points, np.ones(2))

@@ -68,20 +68,17 @@ def render_people(
     return seen
 
 
-def common_depth(
-    vertices_px: NDArray[np.floating], crop_depth: NDArray[np.floating], full_depth: NDArray[np.floating]
-) -> NDArray[np.float64]:
+def moved_nearer(vertices_px: NDArray[np.floating], metres: NDArray[np.floating]) -> NDArray[np.float64]:
     """Depths of bodies that were projected through cameras of their own, made comparable.
 
     A crop camera looks from 5000 px focal length, so a person is some 40 m away in it, whatever their true distance.
     Each body keeps its place in the picture and its own depth, in metres, and moves as a whole to where one camera of
-    the full image has it (CLIFF's conversion, ``geometry.camera.crop_to_full_camera``). Inside a face U and V then
-    follow the nearer perspective: at most one of 255 levels from the map of the crop.
+    the full image has it (``views.Views.nearer``). Inside a face U and V then follow the nearer perspective: at most
+    one of 255 levels from the map of the crop.
 
     Args:
         vertices_px: (P, V, 3) px, px, metres in front of its own camera.
-        crop_depth: (P,) t_z of the crop cameras, metres.
-        full_depth: (P,) t_z in the common camera, metres.
+        metres: (P,) added to the depths.
 
     Returns:
         (P, V, 3) float64.
@@ -89,8 +86,7 @@ def common_depth(
     Raises:
         InputError: shapes that do not belong together.
     """
-    points = np.array(vertices_px, np.float64)
-    shift = np.asarray(full_depth, np.float64) - np.asarray(crop_depth, np.float64)
+    points, shift = np.array(vertices_px, np.float64), np.asarray(metres, np.float64)
     if points.ndim != 3 or points.shape[2] != 3 or shift.shape != (len(points),):
         raise InputError("people", f"expected vertices (P, V, 3) and one depth each, got {points.shape}, {shift.shape}")
     points[..., 2] += shift[:, None]

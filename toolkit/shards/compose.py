@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.arrays import SMPLArrays
 from hmrtk.toolkit.body.model import Body, BodyModel
-from hmrtk.toolkit.geometry.camera import CROP_SIZE
 from hmrtk.toolkit.maps.assignment import assigned_joints, displacement_map, joint_map, part_assignment
 from hmrtk.toolkit.maps.atlas import Atlas, atlas_for_body
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
 from hmrtk.toolkit.maps.location import UVSpace
 from hmrtk.toolkit.maps.onepiece import onepiece_for_body
 from hmrtk.toolkit.maps.projection import Projection
+from hmrtk.toolkit.maps.views import record_views
 from hmrtk.toolkit.records.crops import REGION_FACTOR, Crops, record_crops
-from hmrtk.toolkit.records.record import BODY_COLUMNS, RECORD_SCHEMA
+from hmrtk.toolkit.records.record import RECORD_SCHEMA
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.codec import array_column, image_column
 from hmrtk.toolkit.shards.pictures import PhotoReader, row_generator, synthesised
@@ -129,17 +129,9 @@ class Composer:
         """The true perspective camera where ``transl``, ``focal`` and ``principal`` are known (the map then lies on the
         picture); else the crop camera, for the body-centred body.
         """
-        true = records.has("transl", "focal", "principal")
-        rows = np.flatnonzero(records.has(*BODY_COLUMNS) & (true | crops.valid))
-        parameters, true = records.take(rows).parameters(), true[rows]
-        parameters = parameters.replaced(transl=np.where(true[:, None], parameters.transl, 0))
-        matrix, translation = np.empty((len(rows), 2, 3)), np.zeros((len(rows), 3))
-        region = crops.region_affine(1)[rows]
-        focal, principal = records.array("focal")[rows][true], records.array("principal")[rows][true]
-        matrix[true] = Projection.perspective(focal, principal, region[true]).matrix
-        crop = Projection.crop(crops.camera[rows][~true])
-        matrix[~true], translation[~true] = _crop_to_region(crop.matrix), crop.translation
-        return Posed(rows, self.body.pose(parameters), Projection(matrix, translation))
+        views = record_views(records, crops)
+        camera = views.through(crops.region_affine(1)[views.rows])
+        return Posed(views.rows, self.body.pose(views.parameters), camera)
 
     def _crop_columns(self, crops: Crops) -> dict[str, pa.Array]:
         region = np.column_stack([crops.center, crops.side * REGION_FACTOR])
@@ -228,14 +220,6 @@ def part_visibility(iuv: NDArray[np.uint8]) -> NDArray[np.float32]:
     flat = iuv[:, 0].reshape(n, -1).astype(np.int64) + np.arange(n)[:, None] * (CHART_COUNT + 1)
     counts = np.bincount(flat.ravel(), minlength=n * (CHART_COUNT + 1)).reshape(n, -1)
     return (counts[:, 1:] / pixels).astype(np.float32)
-
-
-def _crop_to_region(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cameras of the 224 px crop → of the region around it, side 1: both have the same centre."""
-    zoom = 1 / (CROP_SIZE * REGION_FACTOR)
-    moved = matrix * zoom
-    moved[:, :, 2] += 0.5 - CROP_SIZE / 2 * zoom
-    return moved
 
 
 def _record_column(records: RecordTable, name: str, field: pa.Field) -> pa.Array:
