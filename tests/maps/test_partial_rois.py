@@ -204,7 +204,7 @@ def test_errors(views: Views) -> None:
         joint_rois(joints, iuv, alpha=ALPHA[1:])
     with pytest.raises(InputError, match="ratio: is negative or not finite"):
         bone_rois(joints, iuv, ratio=-1.0)
-    with pytest.raises(InputError, match="jitter: expected centre >= 0 and 0 <= scale < 1, got 0.05 and 1"):
+    with pytest.raises(InputError, match=r"jitter: expected centre >= 0 and 0 <= scale < 1, got 0\.05 and 1"):
         joint_rois(joints, iuv).jittered(np.random.default_rng(0), scale=1)
     with pytest.raises(InputError, match="covered: expected a share from 0 to 1, got 95"):
         fitted_alpha(joints, iuv, covered=95)

@@ -224,11 +224,11 @@ def fitted_alpha(
 
 def foreground_extent(iuv: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(N,) max(w_bbox, h_bbox) of the foreground of (N, 3, S, S) maps, share of the side; 0 where there is none."""
-    seen = iuv[:, 0] > 0
     sides = []
     for axis in (1, 2):
-        line = seen.any(axis=axis)  # (N, S)
-        sides.append(np.where(line.any(axis=1), line.shape[1] - line[:, ::-1].argmax(axis=1) - line.argmax(axis=1), 0))
+        line = iuv[:, 0].max(axis=axis, initial=0) > 0  # (N, S)
+        length = line.shape[1] - line[:, ::-1].argmax(axis=1) - line.argmax(axis=1)
+        sides.append(np.where(np.any(line, axis=1), length, 0))
     return np.maximum(*sides) / iuv.shape[-1]
 
 
