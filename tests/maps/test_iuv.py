@@ -12,7 +12,7 @@ from hmrtk.toolkit.body.reference import mirror_vertices
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.maps.atlas import Atlas, onepiece_atlas, reference_atlas
 from hmrtk.toolkit.maps.iuv import render_iuv, render_iuv_bodies, render_iuv_projected
-from hmrtk.toolkit.maps.iuv_form import mirror_iuv
+from hmrtk.toolkit.maps.mirror import mirror_iuv
 from hmrtk.toolkit.maps.projection import Projection, project_vertices
 from hmrtk.toolkit.maps.raster import barycentric, rasterize
 

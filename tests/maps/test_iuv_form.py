@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps import charts
-from hmrtk.toolkit.maps.atlas import Atlas, reference_atlas
-from hmrtk.toolkit.maps.iuv_form import clean, decode, encode, from_one_hot, grouped, mirror_iuv, one_hot
+from hmrtk.toolkit.maps.iuv_form import clean, decode, encode, from_one_hot, grouped, one_hot
 
 
 @pytest.fixture
@@ -63,14 +62,6 @@ def test_groups_cover_the_charts_once_and_commute_with_mirroring() -> None:
         assert other == (f"{swapped[first]} {rest}" if first in swapped else chart)
 
 
-def test_mirror_twice_is_the_identity(iuv: NDArray[np.uint8]) -> None:
-    atlas = reference_atlas()
-    np.testing.assert_array_equal(mirror_iuv(mirror_iuv(iuv, atlas), atlas), iuv)
-    one = np.zeros((3, 1, 3), np.uint8)
-    one[:, 0, 0] = 3, 10, 20
-    np.testing.assert_array_equal(mirror_iuv(one, atlas)[:, 0], [[0, 0, 4], [0, 0, 245], [0, 0, 20]])
-
-
 def test_errors() -> None:
     ones = np.ones((2, 2))
     with pytest.raises(InputError, match="has charts 0 to 25, expected 0 to 24"):
@@ -87,6 +78,3 @@ def test_errors() -> None:
         grouped(np.full((2, 2), 25, np.uint8))
     with pytest.raises(InputError, match=r"expected three \(\.\.\., 25, S, S\), got \(24, 2, 2\)"):
         clean(*[np.ones((24, 2, 2))] * 3)
-    odd = Atlas(*[getattr(reference_atlas(), f) for f in list(Atlas.__dataclass_fields__)[:-1]], symmetric=False)
-    with pytest.raises(InputError, match="is not left-right symmetric"):
-        mirror_iuv(np.zeros((3, 2, 2), np.uint8), odd)

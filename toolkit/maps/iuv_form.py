@@ -1,4 +1,4 @@
-"""The forms an IUV map is held in, and the ways between them. Called by ``shards``, data loading and tests.
+"""The forms an IUV map is held in, and the ways between them. Called by ``shards``, data loading and ``mirror``.
 
 * **coded**: uint8 (..., 3, S, S) = chart, round(255·U), round(255·V); what ``iuv`` renders and shards store;
 * **open**: chart uint8, and U, V float32 in [0, 1];
@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.maps.atlas import Atlas
-from hmrtk.toolkit.maps.charts import CHART_COUNT, GROUP_OF_CHART, MIRROR_CHART
+from hmrtk.toolkit.maps.charts import CHART_COUNT, GROUP_OF_CHART
 from hmrtk.toolkit.maps.kernels import UV_LEVELS
 
 CHANNELS = CHART_COUNT + 1
@@ -57,7 +56,7 @@ def decode(iuv: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float3
     Raises:
         InputError: not uint8 (..., 3, S, S), or a chart above 24.
     """
-    chart = _checked(iuv)[..., 0, :, :]
+    chart = checked_iuv(iuv)[..., 0, :, :]
     level = iuv[..., 1:, :, :].astype(np.float32) / np.float32(UV_LEVELS)
     return chart, level[..., 0, :, :], level[..., 1, :, :]
 
@@ -117,24 +116,8 @@ def grouped(chart: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return GROUP_OF_CHART[chart]
 
 
-def mirror_iuv(iuv: NDArray[np.uint8], atlas: Atlas) -> NDArray[np.uint8]:
-    """The IUV map of the mirrored picture of the mirrored body; twice gives the map back, bit for bit.
-
-    Columns are reversed, charts swapped by ``MIRROR_CHART``, and U becomes 1 − U: exact for symmetric atlases, where a
-    surface point and its mirror image have (chart, U, V) and (mirror chart, 1 − U, V).
-
-    Raises:
-        InputError: an atlas without that symmetry (DensePose's own needs its table of transforms), or as ``decode``.
-    """
-    if not atlas.symmetric:
-        raise InputError(f"atlas {atlas.name!r}", "is not left-right symmetric in U, so its maps cannot be mirrored")
-    flipped = _checked(iuv)[..., ::-1]
-    chart = MIRROR_CHART[flipped[..., 0, :, :]]
-    u = np.where(chart > 0, UV_LEVELS - flipped[..., 1, :, :], 0).astype(np.uint8)
-    return np.stack([chart, u, flipped[..., 2, :, :]], axis=-3)
-
-
-def _checked(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def checked_iuv(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``iuv``, refused unless it is uint8 (..., 3, S, S) with charts up to 24."""
     if iuv.ndim < 3 or iuv.shape[-3] != 3 or iuv.dtype != np.uint8:
         raise InputError("IUV map", f"expected uint8 (..., 3, S, S), got {iuv.dtype} {iuv.shape}")
     if iuv.size and iuv[..., 0, :, :].max() > CHART_COUNT:

@@ -21,7 +21,8 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.crop import compose_affine
 from hmrtk.toolkit.maps.charts import CHART_COUNT
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
-from hmrtk.toolkit.maps.iuv_form import decode, encode, mirror_iuv
+from hmrtk.toolkit.maps.iuv_form import decode, encode
+from hmrtk.toolkit.maps.mirror import mirror_iuv
 from hmrtk.toolkit.maps.partial_charts import JOINT_COUNT, KEPT_CHARTS, KEPT_COUNT, KEPT_MASK, VISIBILITY_MASK
 from hmrtk.toolkit.maps.partial_rois import Rois, check_square_maps
 from hmrtk.toolkit.maps.projection import Projection
