@@ -28,7 +28,7 @@ class Atlas:
     """A cut of the body's surface into charts. A *corner* is a body vertex as one chart sees it.
 
     Attributes:
-        name: ``reference``, ``onepiece`` or ``uv_processed``.
+        name: ``reference``, ``onepiece``, ``uv_processed``, or what its builder called it.
         corner_vertices: (C,) int32, the body vertex of each corner.
         corner_uv: (C, 2) float32, U and V in [0, 1].
         corner_faces: (F, 3) int32 indices of corners, wound outwards.
@@ -88,8 +88,9 @@ class Atlas:
         Raises:
             InputError: naming ``place``, what is wrong, and the first offending entry.
         """
-        corners, faces = len(self.corner_vertices), len(self.corner_faces)
+        corners, faces = self.corner_vertices.size, len(np.atleast_1d(self.corner_faces))
         for field, shape in (
+            ("corner_vertices", (corners,)),
             ("corner_uv", (corners, 2)),
             ("corner_faces", (faces, 3)),
             ("face_index", (faces,)),
