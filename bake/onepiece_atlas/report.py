@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import load_body
 from hmrtk.toolkit.body.parts import PART_GROUPS
 from hmrtk.toolkit.maps.atlas import Atlas
-from hmrtk.toolkit.maps.location import UVSpace
+from hmrtk.toolkit.maps.atlas_check import read_back_mm
 
 SIZES = (56, 64, 128, 256)
 
@@ -35,13 +35,7 @@ def atlas_of(arrays: dict[str, NDArray[Any]], name: str) -> Atlas:
 def print_errors(name: str, arrays: dict[str, NDArray[Any]]) -> None:
     """Mean and largest read-back error per map size, and the mean per part group, in millimetres."""
     body = load_body()
-    vertices = body.v_template[None]
-    part = body.weights.argmax(1)
     for size in SIZES:
-        space = UVSpace(atlas_of(arrays, name), size)
-        read = space.vertices(space.location(vertices, np.zeros((1, 3))))
-        error = 1000 * np.linalg.norm(read[0] - vertices[0], axis=1)
-        groups = ", ".join(
-            f"{group} {error[np.isin(part, joints)].mean():.1f}" for group, joints in PART_GROUPS.items()
-        )
-        print(f"  {name} {size:3d} px: mean {error.mean():.2f} mm, largest {error.max():.0f} mm ({groups})")
+        error = read_back_mm(atlas_of(arrays, name), body, size)
+        groups = ", ".join(f"{group} {error[group]:.1f}" for group in PART_GROUPS)
+        print(f"  {name} {size:3d} px: mean {error['mean']:.2f} mm, largest {error['largest']:.0f} mm ({groups})")
