@@ -190,7 +190,7 @@ def test_labels_are_null_where_they_are_nan(composer, records):
 
 
 def test_the_synthesised_person_is_where_the_iuv_map_is(body, records):
-    scene = SceneConfig(occluder_probability=0)
+    scene = SceneConfig(occluder_probability=0, loose_m=(0, 0))
     config = ShardConfig(synthesise=True, region_px=200, iuv_px=200, maps=("iuv",), scene=scene)
     table = Composer(body.arrays, config)(Chunk(records.head(6), np.arange(6)))
     vertices = body.pose(records.head(6).parameters()).vertices

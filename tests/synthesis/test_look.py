@@ -1,4 +1,4 @@
-"""Looks: JSON-able draws, garments cut where the T-pose says, occluders where the person is."""
+"""Looks: JSON-able draws, and garments cut where the T-pose says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from hmrtk.toolkit.body.model import BodyModel
-from hmrtk.toolkit.synthesis.look import BOTTOM, HAIR, SHOES, SKIN, SOLE, TOP, draw_look, pack_look
+from hmrtk.toolkit.synthesis.look import BELT, BOTTOM, HAIR, INNER, SHOES, SKIN, SOLE, TOP, draw_look, pack_look
 from hmrtk.toolkit.synthesis.material import surface
-from hmrtk.toolkit.synthesis.occluder import KINDS, draw_occluder, occluder_coverage
-from hmrtk.toolkit.synthesis.restpose import Marks, rest_marks
+from hmrtk.toolkit.synthesis.person import dressed_vertices
+from hmrtk.toolkit.synthesis.restpose import Marks, rest_marks, rest_vertices
+from hmrtk.toolkit.synthesis.surface import vertex_normals
 
 
 @pytest.fixture(scope="module")
@@ -123,18 +124,32 @@ def test_face_has_eyes_and_lips(marks: Marks) -> None:
     assert lips[0] / lips[1] > 1.3 * cheek[0] / cheek[1]
 
 
-def test_every_occluder_kind_covers_its_centre() -> None:
-    points = np.random.default_rng(0).uniform(40, 80, (500, 3))
-    seen = set()
-    for seed in range(40):
-        choice = draw_occluder(np.random.default_rng(seed), points, ("pm_park", "pm_lab"))
-        assert json.loads(json.dumps(choice)) == choice
-        seen.add(choice["kind"])
-        mask = occluder_coverage(choice, (120, 120))
-        column, row = (int(value) for value in choice["centre_px"])
-        near = mask[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3, 0]
-        assert near.max() > 0.9
-        assert mask[..., 0].min() >= 0
-        assert mask[..., 0].max() <= 1
-        assert mask[..., 0].mean() < 0.5
-    assert seen == set(KINDS)
+def test_looseness_stays_in_its_range_and_is_none_unless_asked_for() -> None:
+    loose = [draw_look(np.random.default_rng(seed), None, (0.005, 0.02))["loose_m"] for seed in range(20)]
+    assert all(0.005 <= value <= 0.02 for look in loose for value in look.values())
+    assert draw_look(np.random.default_rng(0))["loose_m"] == {"top": 0, "bottom": 0, "hair": 0}
+
+
+def test_the_dressed_surface_is_the_skin_where_nothing_is_loose(marks: Marks, body: BodyModel) -> None:
+    rest, packed = rest_vertices(body), pack_look(_look(), marks)
+    vertices = body.v_template.astype(np.float32)
+    normals = vertex_normals(vertices, body.faces)
+    dressed, folded = dressed_vertices(vertices, normals, rest, marks, packed)
+    assert np.array_equal(dressed, vertices)
+    assert 0.001 < np.linalg.norm(folded - vertices, axis=1).max() < 0.03
+
+
+def test_loose_clothes_and_hair_lie_outside_the_body_and_skin_and_shoes_on_it(marks: Marks, body: BodyModel) -> None:
+    rest, look = rest_vertices(body), _look()
+    look["loose_m"] = {"top": 0.02, "bottom": 0.015, "hair": 0.01}
+    packed, vertices = pack_look(look, marks), body.v_template.astype(np.float32)
+    normals = vertex_normals(vertices, body.faces)
+    away = ((dressed_vertices(vertices, normals, rest, marks, packed)[0] - vertices) * normals).sum(axis=1)
+    row = np.array([surface(*place, marks, packed)[4] for place in rest])
+    cloth = np.isin(row, (TOP, BOTTOM, INNER, BELT, HAIR))
+    assert np.abs(away[~cloth]).max() < 1e-6
+    assert away[cloth].min() >= 0
+    assert 0.02 < away[row == TOP].max() < 0.05
+    waist = (row == TOP) & (np.abs(rest[:, 0]) < 0.1)
+    low, high = rest[:, 1] < marks.waist_y, rest[:, 1] > marks.arm_y - 0.05
+    assert away[waist & low].mean() > 1.5 * away[waist & high].mean(), "cloth rests on the shoulders"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,12 +16,15 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.geometry.camera import project_perspective
 from hmrtk.toolkit.maps.raster import rasterize
 from hmrtk.toolkit.synthesis.panorama import panorama_names
-from hmrtk.toolkit.synthesis.scene import Scene, SceneConfig, synthesise
+from hmrtk.toolkit.synthesis.scene import Scene, SceneConfig, redrawn, synthesise
 
 SIZE = 160
 FOCAL = np.array([420.0, 420.0])
 PRINCIPAL = np.array([80.0, 70.0])
-PLAIN = SceneConfig(occluder_probability=0.0, blur_probability=0.0)
+PLAIN = SceneConfig(
+    occluder_probability=0.0, blur_probability=0.0, motion_probability=0.0, clutter=(0, 0), loose_m=(0.0, 0.0)
+)
+BUSY = SceneConfig(occluder_probability=1.0, occluders=(1, 5), motion_probability=0.5, blur_probability=0.5)
 
 
 def _scene(standing: np.ndarray, body: BodyModel, seed: int, config: SceneConfig | None = None) -> Scene:
@@ -68,7 +72,7 @@ def test_coverage_is_the_rasterisers_silhouette(standing: np.ndarray, body: Body
 
 
 def test_the_place_does_not_depend_on_the_body(standing: np.ndarray, body: BodyModel) -> None:
-    config = SceneConfig(occluder_probability=0.0, blur_probability=0.0, ground=False)
+    config = replace(PLAIN, ground=False)
     away = standing + np.array([100.0, 0, 0], np.float32)
     dressed = _scene(standing, body, 5, config)
     empty = synthesise(away, FOCAL, PRINCIPAL, SIZE, body, np.random.default_rng(5), config)
@@ -99,37 +103,77 @@ def _grown(mask: np.ndarray, steps: int = 8) -> np.ndarray:
 
 
 def test_appearance_survives_json_and_names_every_choice(standing: np.ndarray, body: BodyModel) -> None:
-    appearance = _scene(standing, body, 11, SceneConfig(occluder_probability=1.0)).appearance
+    appearance = _scene(standing, body, 11, BUSY).appearance
     assert json.loads(json.dumps(appearance)) == appearance
-    assert set(appearance) == {"place", "ground", "look", "occluder", "camera"}
+    assert set(appearance) == {"place", "ground", "clutter", "look", "supersample", "occluders", "camera"}
     assert appearance["place"]["panorama"] in panorama_names()
 
 
-def test_occluders_cover_a_part_of_the_person(standing: np.ndarray, body: BodyModel) -> None:
-    whole = _scene(standing, body, 0, PLAIN).coverage.sum(dtype=np.int64)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_recorded_choices_redraw_the_same_bytes(standing: np.ndarray, body: BodyModel, seed: int) -> None:
+    scene = _scene(standing, body, seed, BUSY if seed % 4 else SceneConfig(supersample=1, ground=False))
+    again = redrawn(json.loads(json.dumps(scene.appearance)), standing, FOCAL, PRINCIPAL, SIZE, body)
+    assert np.array_equal(again.image, scene.image)
+    assert np.array_equal(again.coverage, scene.coverage)
+    assert np.array_equal(again.occlusion, scene.occlusion)
+    assert again.appearance == scene.appearance
+
+
+def test_a_changed_choice_changes_that_alone(standing: np.ndarray, body: BodyModel) -> None:
+    scene = _scene(standing, body, 3, BUSY)
+    bare = redrawn({**scene.appearance, "occluders": []}, standing, FOCAL, PRINCIPAL, SIZE, body)
+    assert not bare.occlusion.any()
+    assert bare.coverage.sum(dtype=int) > scene.coverage.sum(dtype=int)
+    free = scene.occlusion == 0
+    assert np.array_equal(bare.coverage[free], scene.coverage[free])
+
+
+def test_occlusion_is_what_hides_the_person(standing: np.ndarray, body: BodyModel) -> None:
     shares, kinds = [], set()
     for seed in range(16):
         scene = _scene(standing, body, seed, SceneConfig(occluder_probability=1.0))
-        shares.append(1 - scene.coverage.sum(dtype=np.int64) / whole)
-        kinds.add(scene.appearance["occluder"]["kind"])
-        assert shares[-1] == pytest.approx(scene.appearance["occluder"]["hidden"], abs=0.01)
-    assert min(shares) > 0.015
-    assert max(shares) < 0.66
-    assert len(kinds) >= 3
+        whole = redrawn({**scene.appearance, "occluders": []}, standing, FOCAL, PRINCIPAL, SIZE, body).coverage
+        expected = whole / 255 * (1 - scene.occlusion / 255) * 255
+        assert np.abs(scene.coverage - expected).max() <= 2
+        shares.append(1 - scene.coverage.sum(dtype=int) / whole.sum(dtype=int))
+        hides = sum(choice["hides"] for choice in scene.appearance["occluders"])
+        assert shares[-1] == pytest.approx(hides, abs=0.01)
+        kinds |= {choice["kind"] for choice in scene.appearance["occluders"]}
+    assert min(shares) > 0
+    assert 0.3 < max(shares) <= 0.71
+    assert len(kinds) >= 5
+
+
+def test_loose_clothes_reach_a_little_beyond_the_silhouette(standing: np.ndarray, body: BodyModel) -> None:
+    tight, loose = (_scene(standing, body, 3, replace(PLAIN, loose_m=(d, d))).coverage > 127 for d in (0.0, 0.02))
+    assert (loose & tight).sum() > 0.99 * tight.sum()
+    assert 1.03 < loose.sum() / tight.sum() < 1.35
+
+
+def test_clutter_stands_behind_the_person(standing: np.ndarray, body: BodyModel) -> None:
+    scene = _scene(standing, body, 4, replace(PLAIN, clutter=(6, 6), jpeg_quality=(96, 96)))
+    assert len(scene.appearance["clutter"]) == 6
+    assert not scene.occlusion.any()
+    empty = redrawn({**scene.appearance, "clutter": []}, standing, FOCAL, PRINCIPAL, SIZE, body)
+    assert np.array_equal(empty.coverage, scene.coverage)
+    change = np.abs(empty.image.astype(int) - scene.image).mean(axis=-1)
+    assert change[scene.coverage == 0].mean() > 5
+    inside = ~_grown(scene.coverage < 255, 6)
+    assert change[inside].mean() < 3, "JPEG blocks apart, the person hides the clutter"
 
 
 def test_occluder_share_follows_the_config(standing: np.ndarray, body: BodyModel) -> None:
     small = standing
     hidden = [
-        synthesise(small, FOCAL / 5, PRINCIPAL / 5, 32, body, np.random.default_rng(seed)).appearance["occluder"]
+        synthesise(small, FOCAL / 5, PRINCIPAL / 5, 32, body, np.random.default_rng(seed)).appearance["occluders"]
         for seed in range(60)
     ]
-    assert 3 <= sum(choice is not None for choice in hidden) <= 24
+    assert 3 <= sum(len(choices) > 0 for choices in hidden) <= 24
 
 
 def test_the_ground_is_darker_beside_the_feet(standing: np.ndarray, body: BodyModel) -> None:
-    with_ground = _scene(standing, body, 2, SceneConfig(occluder_probability=0.0, noise=(0.0, 0.0)))
-    without = _scene(standing, body, 2, SceneConfig(occluder_probability=0.0, noise=(0.0, 0.0), ground=False))
+    with_ground = _scene(standing, body, 2, replace(PLAIN, noise=(0.0, 0.0)))
+    without = _scene(standing, body, 2, replace(PLAIN, noise=(0.0, 0.0), ground=False))
     assert with_ground.appearance["ground"]
     assert not without.appearance["ground"]
     feet = np.nonzero(with_ground.coverage.any(axis=1))[0].max()
@@ -179,6 +223,11 @@ def test_refusals(standing: np.ndarray, body: BodyModel, change: dict, message: 
         ({"blur_probability": -0.1}, "blur_probability is -0.1, expected 0..1"),
         ({"view_degrees": (80.0, 50.0)}, "view_degrees is"),
         ({"noise": (0.0, 2.0)}, "noise is"),
+        ({"motion_probability": 2}, "motion_probability is 2, expected 0..1"),
+        ({"occluders": (3, 1)}, r"occluders is \(3, 1\), expected 0 <= first <= last <= 100"),
+        ({"clutter": (-1, 1)}, r"clutter is \(-1, 1\), expected 0 <= first <= last <= 100"),
+        ({"loose_m": (0.0, 0.2)}, r"loose_m is \(0.0, 0.2\), expected 0.0 <= first <= last <= 0.1"),
+        ({"jpeg_quality": (0, 90)}, r"jpeg_quality is \(0, 90\), expected 1 <= first <= last <= 100"),
     ],
 )
 def test_config_refusals(values: dict, message: str) -> None:

@@ -5,7 +5,9 @@ In: a panorama and the picture's camera. Out: linear RGB pictures. Called by ``s
 
 from __future__ import annotations
 
-from math import atan2, floor, sqrt
+import functools
+from math import atan2, cos, floor, sin, sqrt
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,14 +15,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.synthesis.light import Light, lit_share
-from hmrtk.toolkit.synthesis.noise import noise2
-from hmrtk.toolkit.synthesis.panorama import Panorama, display_to_radiance
+from hmrtk.toolkit.synthesis.noise import lattice, noise2
+from hmrtk.toolkit.synthesis.panorama import Panorama, radiance_table
 
 _COARSENESS = 2
 """The panoramas hold 1.4 to 2.8 px per degree: sampling them at half the picture's size loses nothing."""
 _CONTACT_CELLS = 56
 _CONTACT_REACH_M = 0.45
 _LOWEST_CAMERA_M = 0.15
+_GRAIN_PX = 512
+_WIDEST_PX = 5
+FLOORS = ("rough", "tiles", "planks")
+_JOINT_M = 0.006
+"""Half width of the joints between tiles and planks."""
 
 
 def camera_to_panorama(yaw: float, elevation: float) -> NDArray[np.float64]:
@@ -48,14 +55,68 @@ def perspective_crop(
     """
     height, width = size
     coarse = (-(-height // _COARSENESS), -(-width // _COARSENESS))
-    crop = _sampled(panorama.image, _radiance_table(), to_panorama, focal / _COARSENESS, coarse[0], coarse[1])
+    crop = _sampled(panorama.image, radiance_table(), to_panorama, focal / _COARSENESS, coarse[0], coarse[1])
     if blur > 0:
         crop = cv2.GaussianBlur(crop, (0, 0), max(0.3, blur / _COARSENESS), borderType=cv2.BORDER_REPLICATE)
     return np.maximum(cv2.resize(crop, (width, height), interpolation=cv2.INTER_CUBIC), np.float32(1e-4))
 
 
-def _radiance_table() -> NDArray[np.float32]:
-    return display_to_radiance(np.arange(256).astype(np.uint8)).astype(np.float32)
+def sharpened(picture: NDArray[np.float32], structure: dict[str, Any], reach: float) -> NDArray[np.float32]:
+    """A soft background with steep edges and a fine grain.
+
+    The panoramas resolve 1.4 to 2.8 px per degree, so their views are softer than the person; a network could tell the
+    two by that alone. Each value moves towards the darkest or the brightest of its neighbourhood, whichever is nearer,
+    which steepens edges and leaves smooth places; then places that are not smooth get a grain.
+
+    Args:
+        picture: (H, W, 3) float32 linear.
+        structure: ``steepness`` of edges (1: as they are), ``grain`` strength, ``corner`` (2,) of the grain, px.
+        reach: width of the picture's edges, px; the neighbourhood reaches so far on both sides.
+
+    Returns:
+        (H, W, 3) float32.
+    """
+    side = 2 * int(min(_WIDEST_PX, max(1, round(reach)))) + 1
+    kernel = np.ones((side, side), np.uint8)
+    low, high = cv2.erode(picture, kernel), cv2.dilate(picture, kernel)
+    row, column = structure["corner"]
+    return _sharpened(picture, low, high, _grain(), structure["steepness"], structure["grain"], row, column)
+
+
+@functools.lru_cache(maxsize=1)
+def _grain() -> NDArray[np.float32]:
+    """(512, 512) float32 grain of three sizes, within about ±1, read-only."""
+    grain = _grain_pixels(_GRAIN_PX)
+    grain.flags.writeable = False
+    return grain
+
+
+@njit(cache=True, nogil=True)
+def _grain_pixels(side):  # type: ignore[no-untyped-def]
+    grain = np.empty((side, side), np.float32)
+    for i in range(side):
+        for j in range(side):
+            coarse, middle = noise2(i * 0.21, j * 0.17, 1), noise2(i * 0.43, j * 0.47, 2)
+            grain[i, j] = (0.6 + 0.4 * coarse) * (0.7 * middle + 0.6 * (lattice(i, j, 3) - 0.5)) + 0.5 * coarse
+    return grain
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sharpened(picture, low, high, grain, steepness, strength, row, column):  # type: ignore[no-untyped-def]
+    height, width = picture.shape[0], picture.shape[1]
+    result = np.empty_like(picture)
+    steep, half, one = np.float32(steepness), np.float32(0.5), np.float32(1.0)
+    for i in range(height):
+        line = grain[(row + i) % _GRAIN_PX]
+        for j in range(width):
+            change = (high[i, j, 1] - low[i, j, 1]) / (high[i, j, 1] + low[i, j, 1])
+            factor = one + np.float32(strength) * min(one, np.float32(3.0) * change) * line[(column + j) % _GRAIN_PX]
+            for k in range(3):
+                span = high[i, j, k] - low[i, j, k]
+                place = (picture[i, j, k] - low[i, j, k]) / max(span, np.float32(1e-6))
+                place = min(one, max(np.float32(0.0), (place - half) * steep + half))
+                result[i, j, k] = (low[i, j, k] + span * place) * factor
+    return result
 
 
 @njit(cache=True, nogil=True)
@@ -89,7 +150,7 @@ def darken_ground(
     light: Light,
     pitch: float,
     ambient_up: float,
-    grain: tuple[float, float, int],
+    floor: dict[str, Any],
 ) -> bool:
     """Let the body stand on a level ground: contact darkening, the key light's shadow, and some grain, in place.
 
@@ -102,7 +163,8 @@ def darken_ground(
         light: the key light and its shadow map.
         pitch: elevation of the camera's axis above level, rad.
         ambient_up: luminance of the ambient light on level ground.
-        grain: strength, size (m) and seed of the ground's own roughness.
+        floor: what the ground is made of: ``kind`` of ``FLOORS``, ``strength`` and ``grain_m`` (m) of its roughness,
+            ``pitch_m`` and ``turn`` (rad) of its tiles or planks, ``begins`` (rad below the horizon), ``seed``.
 
     Returns:
         Whether there is a ground: not when the camera is less than 15 cm above it.
@@ -118,7 +180,10 @@ def darken_ground(
     contact = _contact_map(level, height, corner, cell)
     contact = cv2.GaussianBlur(contact, (0, 0), float(0.07 / cell[0]), sigmaY=float(0.07 / cell[1]))
     ground = (contact, corner, cell, height, down, forward)
-    _ground_pixels(picture, ground, focal, principal, light, ambient_up, grain)
+    kind, turn = FLOORS.index(floor["kind"]), floor["turn"]
+    sizes = (floor["strength"], floor["grain_m"], floor["pitch_m"])
+    pattern = (kind, *sizes, cos(turn), sin(turn), sin(floor["begins"]), floor["seed"])
+    _ground_pixels(picture, ground, focal, principal, light, ambient_up, pattern)
     return True
 
 
@@ -142,10 +207,9 @@ def _contact_map(vertices, height, corner, cell):  # type: ignore[no-untyped-def
     return contact
 
 
-@njit(cache=True, nogil=True)
-def _ground_pixels(picture, ground, focal, principal, light, ambient, grain):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ground_pixels(picture, ground, focal, principal, light, ambient, pattern):  # type: ignore[no-untyped-def]
     contact, corner, cell, height, down, forward = ground
-    strength, grain_m, seed = grain
     overhead = light.direction[1] * down[1] + light.direction[2] * down[2]
     key = 0.2126 * light.key[0] + 0.7152 * light.key[1] + 0.0722 * light.key[2]
     key *= max(0.0, -overhead)
@@ -156,16 +220,42 @@ def _ground_pixels(picture, ground, focal, principal, light, ambient, grain):  #
             continue
         depth = height / slope
         away = depth * (y * forward[1] + forward[2])
-        detail = min(1.0, focal[0] / depth * grain_m / 3.0)
+        texel = depth * depth / (focal[1] * height)
+        built = slope > pattern[6] * sqrt(y * y + 1.0)
         for j in range(picture.shape[1]):
             x = (j + 0.5 - principal[0]) / focal[0] * depth
             near = _contact_at(contact, (x - corner[0]) / cell[0] - 0.5, (away - corner[1]) / cell[1] - 0.5)
             lit = lit_share(x, y * depth, depth, light)
             factor = (ambient * (1.0 - 0.8 * near) + key * lit) / (ambient + key)
-            if detail > 0.2:
-                factor *= 1.0 + 1.3 * strength * detail * noise2(x / grain_m, away / grain_m, seed)
+            factor *= 1.0 + _floor_tone(x, away, texel, built, pattern)
             for k in range(3):
                 picture[i, j, k] *= np.float32(factor)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _floor_tone(x, z, texel, built, pattern):  # type: ignore[no-untyped-def]
+    """Relative brightness of the floor at (x, z) metres; ``texel``: metres of floor that one px covers in depth."""
+    kind, strength, grain, pitch, cosine, sine, _, seed = pattern
+    tone = 0.0
+    sharp = min(1.0, 0.5 * grain / texel)
+    if sharp > 0.15:
+        tone += strength * sharp * noise2(x / grain, z / grain, seed)
+    coarse = min(1.0, 3.0 * grain / texel)
+    if coarse > 0.15:
+        tone += 0.7 * strength * coarse * noise2(x / (6.0 * grain), z / (6.0 * grain), seed + 1)
+    if kind == 0 or not built:
+        return tone
+    u, v = (cosine * x + sine * z) / pitch, (cosine * z - sine * x) / (pitch if kind == 1 else 8.0 * pitch)
+    if kind == 2:
+        v += 0.37 * (floor(u) & 3)
+    row, column = floor(u), floor(v)
+    sharp = min(1.0, 0.5 * pitch / texel)
+    tone += sharp * 0.8 * strength * (lattice(row, column, seed) - 0.5)
+    side = min(u - row, row + 1.0 - u) * pitch
+    end = min(v - column, column + 1.0 - v) * (pitch if kind == 1 else 8.0 * pitch)
+    if min(side, end) < _JOINT_M + 0.5 * texel:
+        tone -= 0.35 * min(1.0, 2.0 * _JOINT_M / texel)
+    return tone
 
 
 @njit(cache=True, nogil=True)

@@ -54,22 +54,31 @@ class Look(NamedTuple):
     shoe_y: float
     sock_y: float
     side_stripe: float
+    pockets: float
+    placket: float
     hair_shift: float
     hair_length: float
     beard: float
     graphic: float
     graphic_y: float
     graphic_size: float
+    top_loose: float
+    bottom_loose: float
+    hair_volume: float
+    wrinkle: float
     seed: float
 
 
-def draw_look(rng: np.random.Generator, avoid: NDArray[np.floating] | None = None) -> dict[str, Any]:
+def draw_look(
+    rng: np.random.Generator, avoid: NDArray[np.floating] | None = None, loose_m: tuple[float, float] = (0.0, 0.0)
+) -> dict[str, Any]:
     """Choose skin, hair and clothes.
 
     Args:
         rng: consumed.
         avoid: (3,) display RGB 0..1 of what stands behind the person; clothes too like it are drawn again, so that the
             person does not melt into the place (four tries, then whatever came).
+        loose_m: least and greatest distance of clothes and hair from the skin, metres.
 
     Returns:
         Strings, numbers, lists and dictionaries only; colours are display RGB 0..1.
@@ -83,7 +92,8 @@ def draw_look(rng: np.random.Generator, avoid: NDArray[np.floating] | None = Non
         "top": _draw_top(rng, cut, avoid),
         "bottom": _draw_bottom(rng, avoid),
         "shoes": _draw_shoes(rng),
-        "wrinkle_m": _number(rng.uniform(0.002, 0.0055)),
+        "loose_m": {part: _number(rng.uniform(*loose_m)) for part in ("top", "bottom", "hair")},
+        "wrinkle_m": _number(rng.uniform(0.004, 0.011)),
         "seed": int(rng.integers(1 << 16)),
     }
     return look
@@ -97,7 +107,7 @@ def pack_look(look: dict[str, Any], marks: Marks) -> Look:
     plain = {"pattern": "plain", "scale_m": 0.05, "mottle": 0.05, "gloss": 0.02}
     rows = {
         SKIN: plain | {"colours": [skin], "gloss": look["skin"]["gloss"]},
-        HAIR: plain | {"colours": [hair["colour"]], "gloss": 0.12},
+        HAIR: plain | {"colours": [hair["colour"]], "gloss": 0.05},
         TOP: top["fabric"],
         INNER: top["inner"],
         BOTTOM: bottom["fabric"],
@@ -123,12 +133,18 @@ def pack_look(look: dict[str, Any], marks: Marks) -> Look:
         shoe_y=marks.ankle_y + shoes["height_m"] if shoes["kind"] != "barefoot" else marks.sole_y - 1.0,
         sock_y=marks.ankle_y + shoes["sock_m"],
         side_stripe=bottom["side_stripe_m"],
+        pockets=float(bottom["pockets"]),
+        placket=top["placket_m"],
         hair_shift=hair["shift_m"],
         hair_length=float(hair["long"]),
         beard=hair["beard"],
         graphic=float(GRAPHICS.index(top["graphic"]["kind"])),
         graphic_y=marks.arm_y - top["graphic"]["drop_m"],
         graphic_size=top["graphic"]["size_m"],
+        top_loose=look["loose_m"]["top"],
+        bottom_loose=look["loose_m"]["bottom"],
+        hair_volume=look["loose_m"]["hair"],
+        wrinkle=look["wrinkle_m"],
         seed=float(look["seed"]),
     )
 
@@ -166,11 +182,12 @@ def _draw_top(rng: np.random.Generator, cut: str, avoid: NDArray[np.floating] | 
         "neck_depth_m": _number(rng.uniform(0.05, 0.11) if deep and cut != "high-neck" else 0.0),
         "neck_half_m": _number(rng.uniform(0.05, 0.08)),
         "open_half_m": _number(rng.uniform(0.03, 0.075) if cut == "open-jacket" else 0.0),
+        "placket_m": _number(rng.uniform(0.008, 0.016) if cut == "long-sleeve" and rng.random() < 0.6 else 0.0),
         "fabric": _draw_fabric(rng, (0.34, 0.16, 0.07, 0.09, 0.04, 0.03, 0.07, 0.03, 0.1, 0.07), avoid),
         "inner": _draw_fabric(rng, (0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0), avoid),
         "graphic": {
             "kind": graphic,
-            "colours": [_listed(_cloth_colour(rng)), _listed(_cloth_colour(rng))],
+            "colours": [_listed(cloth_colour(rng)), _listed(cloth_colour(rng))],
             "size_m": _number(rng.uniform(0.05, 0.1)),
             "drop_m": _number(rng.uniform(0.08, 0.16)),
         },
@@ -185,6 +202,7 @@ def _draw_bottom(rng: np.random.Generator, avoid: NDArray[np.floating] | None) -
         "length": _number(rng.uniform(*length)),
         "waist_m": _number(rng.uniform(-0.09, 0.0)),
         "side_stripe_m": _number(rng.uniform(0.008, 0.018) if rng.random() < 0.2 else 0.0),
+        "pockets": bool(rng.random() < 0.6),
         "belt": _listed(_hex(_NEUTRALS[int(rng.choice((0, 1, 12)))])),
         "fabric": _draw_fabric(rng, (0.42, 0.0, 0.03, 0.04, 0.01, 0.05, 0.07, 0.28, 0.1, 0.0), avoid),
     }
@@ -196,7 +214,7 @@ def _draw_shoes(rng: np.random.Generator) -> dict[str, Any]:
     return {
         "kind": kind,
         "height_m": _number(height),
-        "colour": _listed(_cloth_colour(rng)),
+        "colour": _listed(cloth_colour(rng)),
         "sole": _listed(_hex("efece6" if rng.random() < 0.6 else "26211d") * rng.uniform(0.85, 1.0)),
         "gloss": _number(rng.uniform(0.02, 0.2)),
         "sock_m": _number(rng.uniform(0.03, 0.16) if kind == "low" and rng.random() < 0.7 else -1.0),
@@ -208,19 +226,19 @@ def _draw_fabric(
     rng: np.random.Generator, pattern_shares: tuple[float, ...], avoid: NDArray[np.floating] | None
 ) -> dict[str, Any]:
     pattern = PATTERNS[rng.choice(len(PATTERNS), p=np.array(pattern_shares) / sum(pattern_shares))]
-    base = _cloth_colour(rng)
+    base = cloth_colour(rng)
     if pattern == "denim":
         base = _between(("141d33", "2a3f66", "4a668f", "8aa2c0"), float(rng.uniform(0, 3)))
     for _ in range(4):
         if avoid is None or np.abs(base - avoid).max() > 0.17:
             break
-        base = _cloth_colour(rng)
-    second = _cloth_colour(rng)
+        base = cloth_colour(rng)
+    second = cloth_colour(rng)
     if np.abs(second - base).max() < 0.2:
         second = np.where(base.mean() > 0.5, base * 0.45, base * 0.5 + 0.48)
     return {
         "pattern": pattern,
-        "colours": [_listed(base), _listed(second), _listed(_cloth_colour(rng))],
+        "colours": [_listed(base), _listed(second), _listed(cloth_colour(rng))],
         "scale_m": _number(np.exp(rng.uniform(np.log(0.03), np.log(0.11)))),
         "mottle": _number(rng.uniform(0.04, 0.14)),
         "gloss": _number(rng.uniform(0.0, 0.05) if rng.random() < 0.85 else rng.uniform(0.1, 0.25)),
@@ -235,11 +253,22 @@ def _packed_fabric(fabric: dict[str, Any]) -> NDArray[np.float64]:
     return np.concatenate([linear, tail])
 
 
-def _cloth_colour(rng: np.random.Generator) -> NDArray[np.float64]:
+def cloth_colour(rng: np.random.Generator) -> NDArray[np.float64]:
+    """(3,) display RGB of some cloth: a neutral or any hue."""
     if rng.random() < 0.55:
         return np.clip(_hex(_NEUTRALS[int(rng.integers(len(_NEUTRALS)))]) * rng.uniform(0.85, 1.1, 3), 0, 1)
-    hue, saturation, value = rng.random(), rng.uniform(0.35, 0.95), rng.uniform(0.25, 0.95)
+    hue, saturation, value = rng.random(), rng.uniform(0.25, 0.85), rng.uniform(0.2, 0.9)
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value))
+
+
+def skin_colour(place: float) -> NDArray[np.float64]:
+    """(3,) display RGB of the skin at ``place`` of the lightest (0) .. the darkest (1)."""
+    return _between(_SKINS, place * (len(_SKINS) - 1))
+
+
+def hair_colour(place: float) -> NDArray[np.float64]:
+    """(3,) display RGB of the hair at ``place`` of the list, 0..1: black, brown, fair, red, grey, white."""
+    return _between(_HAIRS, place * (len(_HAIRS) - 1))
 
 
 def _between(colours: tuple[str, ...], place: float) -> NDArray[np.float64]:

@@ -69,6 +69,10 @@ def _top_colour(x, y, z, inside, opening, marks, look):  # type: ignore[no-untyp
         shade *= 0.75
     if abs(side - marks.shoulder_x) < 0.003 and y > marks.arm_y - 0.1:
         shade *= 0.82
+    if look.placket > 0.0 and z > marks.neck_z and side < look.placket + 0.003:
+        if side * side + ((y - look.hem_y) % 0.085 - 0.04) ** 2 < 0.0055**2:
+            return _cloth(SOLE, x, y, z, _TORSO, marks, look, 1.0)
+        return _cloth(TOP, x, y, z, _TORSO, marks, look, shade * (0.95 if side < look.placket else 0.65))
     if look.graphic > 0.0 and z > marks.neck_z and _graphic_here(x, y - look.graphic_y, look):
         return _cloth(GRAPHIC, x, y, z, _TORSO, marks, look, shade)
     return _cloth(TOP, x, y, z, _ARM if on_arm else _TORSO, marks, look, shade)
@@ -108,7 +112,18 @@ def _bottom_colour(x, y, z, marks, look, inside):  # type: ignore[no-untyped-def
             shade *= 0.75
     elif side < 0.002 and z > marks.leg_z:
         shade *= 0.7
+    if look.pockets > 0.0:
+        shade *= _pocket_tone(side, down, z, marks)
     return _cloth(BOTTOM, x, y, z, _LEG if y < marks.hip_y else _TORSO, marks, look, shade)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _pocket_tone(side, down, z, marks):  # type: ignore[no-untyped-def]
+    """Dark along the seams of two patch pockets behind and two slit pockets in front."""
+    if z < marks.leg_z:
+        edge = max(abs(side - 0.085) - 0.055, abs(down - 0.15) - 0.065)
+        return 0.72 if abs(edge) < 0.004 else (0.93 if edge < 0.0 else 1.0)
+    return 0.7 if 0.03 < down < 0.15 and abs(side - 0.07 - 0.5 * (down - 0.03)) < 0.004 else 1.0
 
 
 @njit(cache=True, nogil=True)
@@ -127,10 +142,12 @@ def _shoe_colour(side, y, z, inside, marks, look):  # type: ignore[no-untyped-de
 def _head_colour(x, y, z, marks, look):  # type: ignore[no-untyped-def]
     """Hair above the hairline; below it a face with brows, eyes, lips and perhaps a beard."""
     side = abs(x)
-    wobble = 0.006 * noise3(x * 60.0 + look.seed, y * 25.0, z * 60.0)
+    wobble = 0.006 * noise3(x * 60.0 + look.seed, y * 25.0, z * 60.0) + 0.005 * noise3(x * 210.0, y * 90.0, z * 210.0)
     if y + wobble > _hairline(side, z, marks, look):
-        strand = noise3(x * 160.0 + look.seed, y * 22.0, z * 160.0)
-        red, green, blue, gloss, row = _cloth(HAIR, x, y, z, _TORSO, marks, look, 1.0 + 0.35 * strand)
+        strand = noise3(x * 160.0 + look.seed, y * 22.0, z * 160.0) + 0.6 * noise3(
+            x * 55.0, y * 12.0 + look.seed, z * 55.0
+        )
+        red, green, blue, gloss, row = _cloth(HAIR, x, y, z, _TORSO, marks, look, max(0.3, 1.0 + 0.4 * strand))
         return red, green, blue, gloss, row
     red, green, blue, gloss, row = _skin(x, y, z, look)
     if z < marks.eye_z - 0.055:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import floor
 
+import numpy as np
 from numba import njit
 
 _MASK = 0xFFFFFFFF
@@ -20,6 +21,15 @@ def lattice(i, j, k):  # type: ignore[no-untyped-def]
     h = ((h ^ (h >> 13)) * 1274126177) & _MASK
     h = ((h ^ (h >> 15)) * 2147483059) & _MASK
     return (h ^ (h >> 16)) / 4294967296.0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def hash64(value):  # type: ignore[no-untyped-def]
+    """64 random bits (uint64) of a uint64: the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
 
 
 @njit(cache=True, nogil=True)

@@ -115,6 +115,14 @@ def display_to_radiance(display: NDArray[np.uint8]) -> NDArray[np.float64]:
     return (_TONE / 2) * (np.sqrt((1 - y) ** 2 + 4 * y / _TONE) - (1 - y))
 
 
+@functools.lru_cache(maxsize=1)
+def radiance_table() -> NDArray[np.float32]:
+    """(256,) ``display_to_radiance`` of every uint8 value, read-only."""
+    table = display_to_radiance(np.arange(256).astype(np.uint8)).astype(np.float32)
+    table.flags.writeable = False
+    return table
+
+
 def radiance_to_display(radiance: NDArray[np.floating]) -> NDArray[np.floating]:
     """The forward curve: linear radiance to display values 0..255, not rounded; clipped at ``WHITE``."""
     x = np.clip(radiance, 0, WHITE)

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.maps.kernels import faces_of_body, weights_at
 from hmrtk.toolkit.synthesis.light import Light, lit_share
-from hmrtk.toolkit.synthesis.look import BOTTOM, HAIR, INNER, SKIN, TOP, Look
+from hmrtk.toolkit.synthesis.look import BELT, BOTTOM, HAIR, INNER, SKIN, TOP, Look
 from hmrtk.toolkit.synthesis.material import surface
 from hmrtk.toolkit.synthesis.noise import noise3
 from hmrtk.toolkit.synthesis.restpose import Marks
-from hmrtk.toolkit.synthesis.surface import vertex_normals
 
 OPENNESS_DIRECTIONS = 24
 _REST, _NORMAL, _PLACE, _AMBIENT = 0, 3, 6, 9
@@ -88,38 +87,80 @@ def vertex_attributes(
     return np.concatenate([rest, normals, vertices, ambient], axis=1, dtype=np.float32)
 
 
-def wrinkled_normals(
+def dressed_vertices(
     vertices: NDArray[np.float32],
     normals: NDArray[np.float32],
-    faces: NDArray[np.int32],
     rest: NDArray[np.float64],
     marks: Marks,
     look: Look,
-    depth_m: float,
-) -> NDArray[np.float32]:
-    """(V, 3) normals of the surface with folds of ``depth_m`` pressed into its clothes; the surface itself stays."""
-    return vertex_normals(_folded(vertices, normals, rest, marks, look, depth_m), faces)
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The surface that is seen: clothes hang off the skin, hair stands on the scalp.
+
+    Args:
+        vertices, normals: (V, 3) of the posed body; metres.
+        rest: (V, 3) T-pose.
+        marks, look: where which garment lies, how loose it is and how deep its folds are.
+
+    Returns:
+        (V, 3) float32 the dressed surface; and the same with the folds exaggerated, to take normals from. The dressed
+        surface of a look without looseness is the body's own.
+    """
+    return _dressed(vertices, normals, rest, marks, look)
 
 
 @njit(cache=True, nogil=True)
-def _folded(vertices, normals, rest, marks, look, depth_m):  # type: ignore[no-untyped-def]
-    moved = vertices.copy()
+def _dressed(vertices, normals, rest, marks, look):  # type: ignore[no-untyped-def]
+    dressed, folded = vertices.copy(), vertices.copy()
     for v in range(vertices.shape[0]):
         x, y, z = rest[v, 0], rest[v, 1], rest[v, 2]
         row = surface(x, y, z, marks, look)[4]
-        if row != TOP and row != BOTTOM and row != INNER and row != HAIR:
+        if row != TOP and row != BOTTOM and row != INNER and row != HAIR and row != BELT:
             continue
-        along = 2.2 if row == HAIR else 1.0
-        # folds run across the limbs and get denser at elbows, knees and waist
-        bend = min(abs(abs(x) - marks.elbow_x), abs(y - marks.knee_y), abs(y - marks.waist_y))
-        depth = depth_m * (0.7 + 1.1 * max(0.0, 1.0 - bend / 0.12))
-        if abs(x) > marks.shoulder_x:
-            fold = noise3(x * 34.0 + look.seed, y * 14.0 * along, z * 14.0)
-        else:
-            fold = noise3(x * 15.0 + look.seed, y * 30.0 / along + 4.0 * x, z * 15.0)
+        away = _looseness(row, x, y, marks, look)
+        fold = _fold(row, x, y, z, marks, look)
+        lift = away * (1.0 + 0.5 * fold)
+        depth = (look.wrinkle + 0.35 * away) * fold
         for k in range(3):
-            moved[v, k] += normals[v, k] * np.float32(depth * fold)
-    return moved
+            dressed[v, k] += normals[v, k] * np.float32(lift)
+            folded[v, k] += normals[v, k] * np.float32(lift + depth)
+    return dressed, folded
+
+
+@njit(cache=True, nogil=True)
+def _looseness(row, x, y, marks, look):  # type: ignore[no-untyped-def]
+    """Distance (m) between cloth or hair and skin: cloth rests on shoulders and hips and hangs off below them."""
+    side = abs(x)
+    if row == HAIR:
+        return (
+            look.hair_volume
+            * min(1.0, max(0.25, (marks.top_y - y) * 6.0 + 0.6))
+            * (1.0 + 0.35 * noise3(x * 40.0, y * 40.0, look.seed))
+        )
+    if row in (BOTTOM, BELT):
+        down = (marks.hip_y - y) / (marks.hip_y - look.leg_hem_y)
+        return look.bottom_loose * min(1.0, max(0.15, 0.35 + 0.65 * down))
+    if side > marks.shoulder_x:
+        along = (side - marks.shoulder_x) / max(0.05, look.sleeve_x - marks.shoulder_x)
+        return look.top_loose * min(1.0, 0.3 + 0.6 * along)
+    down = (marks.arm_y - y) / (marks.arm_y - look.hem_y)
+    return look.top_loose * min(1.25, max(0.12, 0.2 + 1.05 * down))
+
+
+@njit(cache=True, nogil=True)
+def _fold(row, x, y, z, marks, look):  # type: ignore[no-untyped-def]
+    """Folds, about -1.8 .. 1.8: across the limbs, and denser at elbows, knees and waist."""
+    along = 2.2 if row == HAIR else 1.0
+    bend = min(abs(abs(x) - marks.elbow_x), abs(y - marks.knee_y), abs(y - marks.waist_y))
+    depth = 0.7 + 1.1 * max(0.0, 1.0 - bend / 0.12)
+    if abs(x) > marks.shoulder_x:
+        return depth * noise3(x * 34.0 + look.seed, y * 14.0 * along, z * 14.0)
+    if y < marks.hip_y:
+        return depth * noise3(x * 13.0 + look.seed, y * 26.0 + 5.0 * abs(x), z * 13.0)
+    # pulled from the armpits towards the waist
+    slant = y * 24.0 + 16.0 * abs(x) * (y - marks.waist_y) / max(0.1, marks.arm_y - marks.waist_y)
+    return depth * (
+        0.7 * noise3(x * 13.0 + look.seed, slant, z * 13.0) + 0.5 * noise3(x * 30.0, y * 12.0, z * 30.0 + look.seed)
+    )
 
 
 @njit(cache=True, nogil=True)
