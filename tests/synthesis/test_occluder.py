@@ -69,6 +69,7 @@ def test_areas_of_ellipses_and_limbs() -> None:
 
 def test_a_figure_has_its_height_and_stands_upright() -> None:
     segments = figure_segments(np.array([10.0, 50.0]), 0.0, 7)
+    assert segments.shape == (11, 6)
     top = (segments[:, [1, 3]].min(axis=1) - segments[:, 4]).min()
     assert top == pytest.approx(-50, abs=4)
     rows = np.nonzero(_covered(_choice(kind="figure", half_px=[10.0, 30.0], centre_px=[50.0, 40.0])).any(axis=1))[0]

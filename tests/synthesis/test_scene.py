@@ -46,12 +46,12 @@ def test_same_seed_gives_the_same_bytes_in_any_thread(standing: np.ndarray, body
 
 
 def test_the_pools_of_other_libraries_do_not_change_a_byte(standing: np.ndarray, body: BodyModel) -> None:
-    many = [_scene(standing, body, seed).image for seed in range(4)]
+    many = [_scene(standing, body, seed, BUSY).image for seed in range(8)]
     threads = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
         with threadpool_limits(1):
-            single = [_scene(standing, body, seed).image for seed in range(4)]
+            single = [_scene(standing, body, seed, BUSY).image for seed in range(8)]
     finally:
         cv2.setNumThreads(threads)
     assert all(np.array_equal(a, b) for a, b in zip(many, single, strict=True))
@@ -142,6 +142,15 @@ def test_occlusion_is_what_hides_the_person(standing: np.ndarray, body: BodyMode
     assert min(shares) > 0
     assert 0.3 < max(shares) <= 0.71
     assert len(kinds) >= 5
+
+
+def test_a_map_blanked_by_the_occlusion_shows_what_the_picture_shows(standing: np.ndarray, body: BodyModel) -> None:
+    whole = _silhouette(standing, body).reshape(SIZE, 2, SIZE, 2).mean(axis=(1, 3)) >= 0.5
+    config = replace(PLAIN, occluder_probability=1.0, occluders=(1, 6))
+    for seed in range(8):
+        scene = _scene(standing, body, seed, config)
+        blanked = whole & (scene.occlusion < 128)
+        assert (blanked != (scene.coverage > 127)).sum() <= 0.03 * whole.sum(), "but for pixels on outlines"
 
 
 def test_loose_clothes_reach_a_little_beyond_the_silhouette(standing: np.ndarray, body: BodyModel) -> None:

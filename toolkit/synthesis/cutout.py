@@ -91,7 +91,7 @@ def limb_segments(half: NDArray[np.float64], angle: float, seed: int) -> NDArray
 
 
 def figure_segments(half: NDArray[np.float64], angle: float, seed: int) -> NDArray[np.float64]:
-    """(12, 6) another person's outline, as ``limb_segments``; ``half[1]`` is half the height, ``angle`` the lean."""
+    """(11, 6) another person's outline, as ``limb_segments``; ``half[1]`` is half the height, ``angle`` the lean."""
     rng = np.random.default_rng(seed)
     height = 2.0 * half[1]
     up = np.array([sin(angle), -cos(angle)])
