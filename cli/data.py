@@ -181,42 +181,6 @@ def build_prototypes(
     console.result(value, prototype_lines(value) + ([some_of(left_out)] if left_out else []))
 
 
-@click.command("render-iuv")
-@click.option("--size", type=click.IntRange(min=8, max=2048), default=56, show_default=True, help="Map size in px.")
-@click.option(
-    "--texture",
-    type=click.Choice(["vertex", "face"]),
-    default="vertex",
-    show_default=True,
-    help="U, V interpolated inside each face (PyMAF) or constant per face (DaNet).",
-)
-@click.option("--out", type=PLACE, help="Folder of the IUV set; default: <workspace>/iuv/<dataset>-<split>.")
-@click.option("--preview", type=click.IntRange(min=0), default=48, show_default=True, help="Maps on the contact sheet.")
-@selects_records("train")
-@click.pass_obj
-def render_iuv(
-    console: Console,
-    selection: Selection,
-    size: int,
-    texture: str,
-    out: Place | None,
-    preview: int,
-) -> None:
-    """Render the IUV map of every record over its crop, and a contact sheet to look at."""
-    from hmrtk.toolkit import pipeline
-
-    body, records, name = selection.load(console.workspace)
-    out = out or console.workspace / "iuv" / f"{name}-{selection.split}"
-    config = pipeline.IUVConfig(size=size, texture=texture, preview=preview, seed=selection.seed)
-    value = pipeline.render_iuv(records, body, config, out, console.progress).summary()
-    lines = [f"{value['rows']} IUV maps in {value['out']}"]
-    if value["left_out"]:
-        lines.append(f"{value['left_out']} rows left out: too few 2D and 3D joints to solve their crop camera")
-    if value["preview"]:
-        lines.append(f"look at {value['preview']}")
-    console.result(value, lines)
-
-
 @click.command("build-shards")
 @click.option("--images", type=PLACE, help="Folder that image_path in the records is relative to.")
 @click.option(

@@ -33,7 +33,11 @@ COMMANDS = {
         "hmrtk.cli.prototypes:show_prototypes",
         "Show prototypes: turnable meshes, t-SNE map, parts; export them.",
     ),
-    "render-iuv": ("hmrtk.cli.data:render_iuv", "Render IUV maps and a contact sheet."),
+    "render-iuv": ("hmrtk.cli.maps:render_iuv", "Render IUV maps and a contact sheet."),
+    "show-maps": (
+        "hmrtk.cli.maps:show_maps",
+        "Draw all maps of a few records: IUV, partial IUV, dense and UV-space maps.",
+    ),
     "build-shards": ("hmrtk.cli.data:build_shards", "Write training shards: pictures, maps, labels."),
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),
     "evaluate": ("hmrtk.cli.report:evaluate", "Score predictions against records."),

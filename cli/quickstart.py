@@ -11,6 +11,7 @@ import click
 
 from hmrtk.cli.console import Console
 from hmrtk.cli.data import prototype_lines, shard_lines, shard_summary
+from hmrtk.cli.maps import iuv_lines
 from hmrtk.cli.options import data_options
 from hmrtk.cli.report import report_lines
 
@@ -56,6 +57,7 @@ def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, 
     from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
     from hmrtk.toolkit.records.table import RecordTable
+    from hmrtk.toolkit.shards.iuv_builder import IUVConfig, build_iuv_set
 
     stages, workspace, begun = Stages(console), console.workspace, time.monotonic()
     body = load_body(body_path)
@@ -73,10 +75,9 @@ def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, 
     stages.end(prototype_lines(run.summary()))
 
     stages.begin("IUV maps of the test split")
-    iuv = pipeline.render_iuv(
-        splits["test"], body, pipeline.IUVConfig(seed=seed), workspace / "iuv" / f"{DATASET}-test", console.progress
-    )
-    stages.end([f"{iuv.rows} maps in {iuv.out}", f"look at {iuv.preview}"])
+    maps = workspace / "iuv" / f"{DATASET}-test"
+    iuv = build_iuv_set(splits["test"], body, IUVConfig(seed=seed), maps, progress=console.progress)
+    stages.end(iuv_lines(iuv))
 
     stages.begin("Shards: pictures, IUV maps, UV-space maps, labels")
     chosen = RecordTable.concatenate([part.head(n) for part, n in _shares(splits, pictures)])

@@ -9,39 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.engine.cluster import RayEngine
 from hmrtk.toolkit.errors import InputError, MissingDatasetError, UnknownNameError
-from hmrtk.toolkit.maps.atlas import atlas_for_body
-from hmrtk.toolkit.maps.iuv import render_iuv_bodies
-from hmrtk.toolkit.maps.preview import iuv_to_rgb
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.distributed import RemoteClustering
 from hmrtk.toolkit.prototypes.kmeans import Fit, PrototypeConfig, fit_prototypes
 from hmrtk.toolkit.prototypes.labels import Labels, write_labels
 from hmrtk.toolkit.prototypes.measure import assign
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
-from hmrtk.toolkit.records.artefact import provenance
-from hmrtk.toolkit.records.crops import record_crops
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.record import BODY_COLUMNS
 from hmrtk.toolkit.records.remote import Place, files_in
 from hmrtk.toolkit.records.salvage import read_sound
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.shards.iuv_set import write_iuv_set
 from hmrtk.toolkit.sources.embedded import DATASET as EMBEDDED
 from hmrtk.toolkit.sources.embedded import SPLITS, embedded_records
 from hmrtk.toolkit.sources.registry import open_source, readable_formats
-from hmrtk.toolkit.synthesis.picture import write_png
-from hmrtk.toolkit.synthesis.sheet import contact_sheet
 
 # -- records ----------------------------------------------------------------------------------------------------------
 
@@ -233,94 +222,6 @@ def build_prototypes(
     write_labels(labels_path, records.sample_ids, fit.labels, labels_meta)
     checkpoint.unlink(missing_ok=True)
     return PrototypeRun(fit, out, labels_path)
-
-
-# -- IUV set ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class IUVConfig:
-    """How ``render-iuv`` renders.
-
-    Attributes:
-        size: side of a map, px; it shows the crop (DaNet and PyMAF train on 56).
-        texture: ``vertex`` (U, V interpolated; PyMAF) or ``face`` (one U, V per face; DaNet).
-        preview: maps on the contact sheet; 0 draws none.
-        seed: which maps the sheet shows.
-    """
-
-    size: int = 56
-    texture: str = "vertex"
-    preview: int = 48
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class IUVRun:
-    """A finished ``render_iuv``."""
-
-    out: Place
-    files: tuple[Place, ...]
-    rows: int
-    left_out: int
-    preview: Place | None
-
-    def summary(self) -> dict[str, Any]:
-        return {
-            "out": str(self.out),
-            "files": [str(f) for f in self.files],
-            "rows": self.rows,
-            "left_out": self.left_out,
-            "preview": str(self.preview) if self.preview else None,
-        }
-
-
-def render_iuv(
-    records: RecordTable, body: BodyModel, config: IUVConfig, out: Place, progress: Progress = silent
-) -> IUVRun:
-    """Render the IUV map of every record with a body and a solvable crop camera; write the set and a contact sheet.
-
-    Raises:
-        InputError: no row has a body and a camera.
-    """
-    total = len(records)
-    records = with_bodies(records)
-    crops = record_crops(records, body)
-    if not crops.valid.any():
-        raise InputError(records.place, "no row has a crop camera", "keypoints2d and joints3d are missing or too few")
-    records, camera = records.take(crops.valid), crops.camera[crops.valid]
-    atlas = atlas_for_body(body)
-    parameters = records.parameters()
-
-    def maps(rows: slice) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        for part, rendered in render_iuv_bodies(
-            parameters[rows], camera[rows], body, atlas, config.size, config.texture
-        ):
-            progress("IUV maps", rows.start + part.stop, len(records))
-            yield part, rendered
-
-    made = provenance("render-iuv", asdict(config), body.fingerprint, {"records": records.fingerprint}, config.seed)
-    metadata = {"body": body.fingerprint, "atlas": atlas.fingerprint, "provenance": made}
-    files = write_iuv_set(out, records.sample_ids, camera, maps, config.size, metadata)
-    preview = None
-    if config.preview:
-        rng = np.random.default_rng(config.seed)
-        rows = np.sort(rng.choice(len(records), min(config.preview, len(records)), replace=False))
-        shown = render_iuv_bodies(parameters[rows], camera[rows], body, atlas, config.size, config.texture)
-        preview = out / "preview.png"
-        _write_sheet(np.concatenate([m for _, m in shown]), records.take(rows), preview)
-    return IUVRun(out, tuple(files), len(records), total - len(records), preview)
-
-
-_SHEET_COLUMNS = 8
-_SHEET_PX = 168
-
-
-def _write_sheet(maps: NDArray[np.uint8], records: RecordTable, path: Place) -> None:
-    zoom = max(1, _SHEET_PX // maps.shape[-1])
-    pictures = [np.kron(rgb, np.ones((zoom, zoom, 1), np.uint8)) for rgb in iuv_to_rgb(maps)]
-    captions = [action or name for action, name in zip(records.array("action"), records.sample_ids, strict=True)]
-    write_png(path, contact_sheet(pictures, _SHEET_COLUMNS, captions))
 
 
 # -- labels -----------------------------------------------------------------------------------------------------------

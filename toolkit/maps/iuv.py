@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 TEXTURES = ("vertex", "face")
 
+CHUNK, CHUNK_BYTES = 256, 50_000_000
+"""Bodies posed and drawn at a time when nothing else is said, and the bytes that their maps may take."""
+
 
 def texture_uv(atlas: Atlas, texture: str) -> NDArray[np.float64]:
     """(F, 3, 2) U and V of the corners of every face, in one of ``TEXTURES``."""
@@ -131,6 +134,12 @@ def render_iuv_projected(
     return iuv
 
 
+def chunk_bodies(size: int | tuple[int, int]) -> int:
+    """How many bodies to pose and draw at a time, so that memory stays bounded for maps of any size."""
+    height, width = checked_size(size)
+    return max(1, min(CHUNK, CHUNK_BYTES // (3 * height * width)))
+
+
 def stream_iuv(
     parameters: BodyParameters,
     projection: Projection,
@@ -138,7 +147,7 @@ def stream_iuv(
     atlas: Atlas,
     size: int | tuple[int, int],
     texture: str = "vertex",
-    chunk: int = 256,
+    chunk: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
     """IUV maps of many bodies, chunk by chunk: parameters in, maps out, memory does not grow with N.
@@ -150,7 +159,7 @@ def stream_iuv(
         atlas: its 24 charts (``atlas_for_body``), or the one-piece atlas.
         size: (H, W) px, or one number for a square.
         texture: ``vertex`` or ``face``, as for ``render_iuv``.
-        chunk: bodies posed at a time.
+        chunk: bodies posed at a time; by default ``chunk_bodies``.
         progress: told after every chunk.
 
     Returns:
@@ -160,7 +169,7 @@ def stream_iuv(
         InputError: another number of cameras than of bodies, an atlas of another body.
         UnknownNameError: another texture.
     """
-    count = len(parameters)
+    count, chunk = len(parameters), chunk or chunk_bodies(size)
     if len(projection) != count:
         raise InputError("camera", f"has {len(projection)} rows, expected one per body ({count})")
     texture_uv(atlas, texture)
@@ -180,7 +189,7 @@ def render_iuv_bodies(
     atlas: Atlas,
     size: int = 56,
     texture: str = "vertex",
-    chunk: int = 256,
+    chunk: int | None = None,
     progress: Progress = silent,
 ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
     """``stream_iuv`` of crops.

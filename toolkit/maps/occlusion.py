@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.maps.atlas import Atlas
-from hmrtk.toolkit.maps.iuv import render_iuv_projected
+from hmrtk.toolkit.maps.iuv import chunk_bodies, render_iuv_projected
 from hmrtk.toolkit.maps.people import PeopleMap, moved_nearer, render_people
 from hmrtk.toolkit.maps.projection import project
 from hmrtk.toolkit.maps.views import Views
@@ -28,7 +28,7 @@ def stream_occluded_iuv(
     size: int,
     texture: str = "vertex",
     rows: slice = slice(None),
-    chunk: int = 256,
+    chunk: int | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
     """Maps of windows with the other people of each image as occluders.
 
@@ -38,12 +38,12 @@ def stream_occluded_iuv(
         image: (M,) a number per image; bodies of one number hide each other.
         body, atlas, size, texture: as for ``iuv.render_iuv``.
         rows: which bodies to make maps of, by default all; the others still occlude.
-        chunk: maps made at a time.
+        chunk: maps made at a time; by default ``iuv.chunk_bodies``.
 
     Returns:
         an iterator over slices of ``rows`` (counted from its start) and their (n, 3, size, size) uint8 maps.
     """
-    wanted = np.arange(len(views.rows))[rows]
+    wanted, chunk = np.arange(len(views.rows))[rows], chunk or chunk_bodies(size)
     together = _members(np.asarray(image))
     for first in range(0, len(wanted), chunk):
         some = wanted[first : first + chunk]

@@ -54,13 +54,32 @@ def iuv_to_rgb(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Raises:
         InputError: another shape or dtype.
     """
-    if iuv.ndim < 3 or iuv.shape[-3] != 3 or iuv.dtype != np.uint8:
-        raise InputError("iuv", f"expected uint8 (..., 3, H, W), got {iuv.dtype} {iuv.shape}")
-    colour = chart_colours()[np.minimum(iuv[..., 0, :, :], CHART_COUNT)].astype(np.float32)
-    u, v = iuv[..., 1, :, :].astype(np.float32) / 255, iuv[..., 2, :, :].astype(np.float32) / 255
+    chart, u, v = _planes(iuv)
+    colour = chart_colours()[np.minimum(chart, CHART_COUNT)].astype(np.float32)
     line = np.minimum(np.abs(u * 4 - np.round(u * 4)), np.abs(v * 4 - np.round(v * 4))) < 0.08
     shade = (0.55 + 0.45 * v) * np.where(line & (iuv.shape[-1] >= GRID_FROM), 0.6, 1.0)
     return np.round(colour * shade[..., None]).astype(np.uint8)
+
+
+def uv_to_rgb(iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colour the IUV map of a one-piece atlas, where the chart tells nothing: red rises with U, green with V, and from
+    ``GRID_FROM`` px on dark lines mark eighths of both.
+
+    Args, Returns, Raises: as ``iuv_to_rgb``.
+    """
+    chart, u, v = _planes(iuv)
+    line = np.minimum(np.abs(u * 8 - np.round(u * 8)), np.abs(v * 8 - np.round(v * 8))) < 0.08
+    shade = (chart > 0) * np.where(line & (iuv.shape[-1] >= GRID_FROM), 0.6, 1.0)
+    colour = np.stack([0.15 + 0.85 * u, 0.15 + 0.85 * v, np.full_like(u, 0.55)], axis=-1)
+    return np.round(255 * colour * shade[..., None]).astype(np.uint8)
+
+
+def _planes(iuv: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    """Chart, and U and V in [0, 1]."""
+    if iuv.ndim < 3 or iuv.shape[-3] != 3 or iuv.dtype != np.uint8:
+        raise InputError("iuv", f"expected uint8 (..., 3, H, W), got {iuv.dtype} {iuv.shape}")
+    u, v = (iuv[..., k, :, :].astype(np.float32) / 255 for k in (1, 2))
+    return iuv[..., 0, :, :], u, v
 
 
 def location_to_rgb(maps: NDArray[np.floating], mask: NDArray[np.bool_], reach: float = 1.0) -> NDArray[np.uint8]:

@@ -39,6 +39,10 @@ class Crops:
     camera: NDArray[np.float64]
     valid: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.integer]) -> Crops:
+        """The crops of some records."""
+        return Crops(self.center[rows], self.side[rows], self.camera[rows], self.valid[rows])
+
     def crop_affine(self, size: int = CROP_SIZE) -> NDArray[np.float64]:
         """(N, 2, 3) full-image px → px of a ``size`` × ``size`` picture of the crop."""
         return square_affine(self.center, self.side, size)

@@ -25,7 +25,9 @@ from hmrtk.toolkit.shards.schema import array_field, array_shape
 KIND = "hmrtk.iuv"
 SCHEMA_VERSION = 1
 ROWS_PER_FILE = 8192
-"""About 16 MB a file at 56 px."""
+"""At most; about 16 MB a file at 56 px."""
+FILE_BYTES = 80_000_000
+"""Uncompressed maps of one file, at most, which is what a writer holds in memory: 531 rows at 224 px."""
 
 Maps = Iterable[tuple[slice, NDArray[np.uint8]]]
 
@@ -37,7 +39,7 @@ def write_iuv_set(
     iuv: Maps | Callable[[slice], Maps],
     size: int,
     metadata: Mapping[str, Any],
-    rows_per_file: int = ROWS_PER_FILE,
+    rows_per_file: int | None = None,
 ) -> list[Place]:
     """Write N maps; only one file's maps are in memory at a time.
 
@@ -49,6 +51,7 @@ def write_iuv_set(
             slice of the rows. With a function, files that are already there from the same inputs are not made again.
         size: px.
         metadata: plain JSON values; decides, with ids, cameras and sizes, whether a file can stay.
+        rows_per_file: by default as many as ``ROWS_PER_FILE`` and ``FILE_BYTES`` allow.
 
     Returns:
         the files, in order.
@@ -62,6 +65,7 @@ def write_iuv_set(
         raise InputError("iuv set", f"expected crop_camera ({len(sample_ids)}, 3), got {camera.shape}")
     if not len(camera):
         raise InputError("iuv set", "has no rows")
+    rows_per_file = rows_per_file or max(1, min(ROWS_PER_FILE, FILE_BYTES // (3 * size * size)))
     head = {**metadata, "rows": len(camera), "size": size, "rows_per_file": rows_per_file}
     head["set"] = _fingerprint(head, sample_ids, camera)
     bounds = [slice(i, min(i + rows_per_file, len(camera))) for i in range(0, len(camera), rows_per_file)]

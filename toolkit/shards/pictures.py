@@ -54,9 +54,13 @@ class PhotoReader:
         Raises:
             InputError: missing, truncated or no picture, with the row and what to do.
         """
+        return encode_jpeg(warp_image(self.photograph(image_path, place), affine, size))
+
+    def photograph(self, image_path: str, place: str) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, the whole photograph; errors as in ``region``."""
         if self._last is None or self._last[0] != image_path:
             self._last = (image_path, self._read(image_path, place))
-        return encode_jpeg(warp_image(self._last[1], affine, size))
+        return self._last[1]
 
     def _read(self, image_path: str, place: str) -> NDArray[np.uint8]:
         path = self.path(image_path, place)

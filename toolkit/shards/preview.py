@@ -10,18 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.maps.preview import iuv_to_rgb
 from hmrtk.toolkit.records.artefact import open_parquet
 from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.index import ShardIndex
+from hmrtk.toolkit.shards.iuv_sheet import overlaid
 from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION
 from hmrtk.toolkit.synthesis.sheet import contact_sheet
 
 COLUMNS = 6
 """Pairs of pictures per row of the sheet."""
 PICTURE_PX = 200
-OVERLAY = 0.65
-"""Share of the IUV colours where they lie on the picture."""
 
 
 def shard_sheet(root: str | Path, split: str, count: int) -> NDArray[np.uint8]:
@@ -61,14 +59,6 @@ def _draw_batch(rows: pa.Table, pictures: list[NDArray[np.uint8]], captions: lis
             continue
         plain = decode_image(image["bytes"], f"{place} row {row}")
         plain = cv2.resize(plain, (PICTURE_PX, PICTURE_PX), interpolation=cv2.INTER_AREA)
-        pair = [plain, _overlaid(plain, maps[row])] if mapped[row] else [plain]
+        pair = [plain, overlaid(plain, maps[row])] if mapped[row] else [plain]
         pictures.append(np.concatenate(pair, axis=1))
         captions.append(action or name)
-
-
-def _overlaid(picture: NDArray[np.uint8], iuv: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    colours = cv2.resize(iuv_to_rgb(iuv), (PICTURE_PX, PICTURE_PX), interpolation=cv2.INTER_NEAREST)
-    body = cv2.resize((iuv[0] > 0).astype(np.uint8), (PICTURE_PX, PICTURE_PX), interpolation=cv2.INTER_NEAREST) > 0
-    mixed = picture.astype(np.float32)
-    mixed[body] = (1 - OVERLAY) * mixed[body] + OVERLAY * colours[body]
-    return np.round(mixed).astype(np.uint8)

@@ -62,6 +62,38 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def stacked_sheets(
+    sheets: Sequence[tuple[str, NDArray[np.uint8]]],
+    title_px: int = 18,
+    background: tuple[int, int, int] = _PAPER,
+    ink: tuple[int, int, int] = _INK,
+) -> NDArray[np.uint8]:
+    """Sheets below each other, left-aligned, each under its title.
+
+    Args:
+        sheets: title and (H, W, 3) uint8 RGB each.
+        title_px: height of the letters.
+        background, ink: RGB 0..255.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        InputError: no sheets, or one of another shape or type.
+    """
+    _check([sheet for _, sheet in sheets], 1, None)
+    font, head = ImageFont.load_default(title_px), round(title_px * 1.9)
+    width = max(sheet.shape[1] for _, sheet in sheets)
+    height = sum(sheet.shape[0] + head for _, sheet in sheets)
+    page, top = Image.new("RGB", (width, height), background), 0
+    draw = ImageDraw.Draw(page)
+    for title, sheet in sheets:
+        draw.text((8, top + head / 2), _shortened(title, width - 16, font), fill=ink, font=font, anchor="lm")
+        page.paste(Image.fromarray(sheet), (0, top + head))
+        top += head + sheet.shape[0]
+    return np.asarray(page)
+
+
 def _check(images: Sequence[NDArray[np.uint8]], columns: int, captions: Sequence[str] | None) -> None:
     if not len(images):
         raise InputError("contact sheet", "no pictures to show")
