@@ -38,6 +38,7 @@ COMMANDS = {
         "hmrtk.cli.maps:show_maps",
         "Draw all maps of a few records: IUV, partial IUV, dense and UV-space maps.",
     ),
+    "atlas": ("hmrtk.cli.atlas:atlas", "Build, check and draw UV atlases of the body."),
     "build-shards": ("hmrtk.cli.data:build_shards", "Write training shards: pictures, maps, labels."),
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),
     "evaluate": ("hmrtk.cli.report:evaluate", "Score predictions against records."),
