@@ -95,9 +95,16 @@ def measure(
     end, turn = time.monotonic() + budget, 0
     while turn < rounds or (_quiet(samples) < rounds and time.monotonic() < end):
         for name, function in contenders.items():
+            _wait_for_quiet(end)
             samples[name].append(_sample(function, repeats[name]))
         turn += 1
     return {name: _counted(taken, rounds) for name, taken in samples.items()}
+
+
+def _wait_for_quiet(end: float) -> None:
+    """Until other processes leave the machine alone, or ``end`` (``time.monotonic``) has come."""
+    while time.monotonic() < end and _sample(lambda: time.sleep(0.2), 1).others > QUIET:
+        continue
 
 
 def _repeats(function: Callable[[], object], length: float) -> int:
