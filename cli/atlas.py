@@ -53,6 +53,7 @@ def atlas() -> None:
     show_default=True,
     help="Millimetres between a vertex of FILE and the body's.",
 )
+@click.option("--fill", is_flag=True, help="Scale every chart up to fill its unit square.")
 @click.option("--partial", is_flag=True, help="Leave out faces that are not the body's; accept a body with holes.")
 @body_option
 @json_option
@@ -65,6 +66,7 @@ def build(
     charts: str,
     flip_v: bool,
     tolerance: float,
+    fill: bool,
     partial: bool,
     body_path: Path | None,
 ) -> None:
@@ -82,7 +84,7 @@ def build(
     from hmrtk.toolkit.records.artefact import file_fingerprint, provenance
 
     body = load_body(body_path)
-    config = ObjConfig(charts=charts, flip_v=flip_v, tolerance=tolerance / 1000, partial=partial)
+    config = ObjConfig(charts=charts, flip_v=flip_v, tolerance=tolerance / 1000, fill=fill, partial=partial)
     built = build_atlas(file, body.faces, body.v_template, config, name or "")
     out = out or console.workspace / "atlases" / f"{built.atlas.name}.npz"
     made = provenance("atlas build", asdict(config), body.fingerprint, {"obj": file_fingerprint(file)}, None)

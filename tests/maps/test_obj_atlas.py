@@ -227,6 +227,12 @@ def test_islands_and_tiles(build: Build, body: BodyModel) -> None:
     assert islands.charts[1] == "island 1"
     uv = islands.atlas.face_uv
     np.testing.assert_array_equal(uv_islands(body.faces, uv) + 1, islands.atlas.chart)
+    filled = build(exporter, charts="islands", fill=True).atlas
+    for chart in range(1, 10):
+        small, large = uv[islands.atlas.chart == chart], filled.face_uv[filled.chart == chart]
+        assert (large.min(), large.max()) == (pytest.approx(0, abs=1e-6), pytest.approx(1))
+        scale = 1 / np.ptp(small, axis=(0, 1)).max()
+        np.testing.assert_allclose(large - large[0, 0], scale * (small - small[0, 0]), atol=1e-5)
     # The same islands, each in a tile of its own.
     label = islands.atlas.chart.astype(int) - 1
     shift = np.zeros((len(exporter.coordinates), 2))

@@ -38,12 +38,15 @@ class ObjConfig:
         charts: one of ``CHARTS``.
         flip_v: V counts downwards in the file.
         tolerance: metres between a vertex of the file and the body's.
+        fill: scale every chart up, evenly, until it reaches two sides of its square: charts cut from one texture use
+            only a part of the square each, and of the 255 levels of U and V.
         partial: leave out faces that are not the body's, and accept a body with many faces without UV.
     """
 
     charts: str = "one"
     flip_v: bool = False
     tolerance: float = TOLERANCE
+    fill: bool = False
     partial: bool = False
 
 
@@ -86,6 +89,7 @@ def build_atlas(
         uv[..., 1] = 1 - uv[..., 1]
     chart, charts = _charts(mesh, found, uv, faces, config.charts)
     uv, moved = _in_unit_square(mesh.place, uv, chart)
+    uv = _filled(uv, chart) if config.fill else uv
     atlas = _atlas(name or Path(path).stem, uv, chart, found, faces)
     atlas.check(path, int(np.max(faces)) + 1 if template is None else len(template))
     mirror = None if template is None else body_mirror(faces, template)
@@ -198,6 +202,18 @@ def _in_unit_square(
         if corner.any():
             moved[number] = _tile_name(*corner.astype(int).tolist())
     return uv, moved
+
+
+def _filled(uv: NDArray[np.float64], chart: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Every chart in the middle of its unit square, scaled until its longer side is 1."""
+    uv = uv.copy()
+    for number in np.unique(chart).tolist():
+        own = chart == number
+        low, high = uv[own].min(axis=(0, 1)), uv[own].max(axis=(0, 1))
+        span = float((high - low).max())
+        if span > 0:
+            uv[own] = np.clip((uv[own] - (low + high) / 2) / span + 0.5, 0, 1)
+    return uv
 
 
 def _outside(place: str, chart: int, uv: NDArray[np.float64]) -> InputError:

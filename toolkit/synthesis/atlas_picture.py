@@ -23,6 +23,7 @@ from hmrtk.toolkit.maps.assignment import assigned_joints
 from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.atlas_seams import Seams, atlas_seams, seams_length
 from hmrtk.toolkit.maps.atlas_symmetry import body_mirror
+from hmrtk.toolkit.maps.obj_atlas import uv_islands
 from hmrtk.toolkit.maps.preview import assignment_to_rgb, chart_colours
 from hmrtk.toolkit.synthesis.atlas_view import FINE, Fragments, body_fragments, chart_fragments
 
@@ -243,8 +244,9 @@ def _draw_ramp(picture: Image.Image, place: tuple[int, int], width: int) -> None
 
 
 def _heading(atlas: Atlas, seams: Seams, body: BodyModel, charts: int) -> Image.Image:
+    pieces = 1 if charts > 1 else int(uv_islands(atlas.vertices_faces, atlas.face_uv).max()) + 1
     facts = [
-        f"{charts} charts" if charts > 1 else "one piece",
+        f"{charts} charts" if charts > 1 else "one piece" if pieces == 1 else f"one chart of {pieces} pieces",
         f"{len(atlas.chart)} faces",
         f"{len(atlas.corner_vertices)} corners",
         f"seams {seams_length(seams.cuts, body.v_template):.1f} m (dark lines)",
