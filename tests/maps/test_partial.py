@@ -12,7 +12,8 @@ from hmrtk.toolkit.body.reference import mirror_vertices
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import reference_atlas
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
-from hmrtk.toolkit.maps.iuv_form import from_one_hot, mirror_iuv, one_hot
+from hmrtk.toolkit.maps.iuv_form import from_one_hot, one_hot
+from hmrtk.toolkit.maps.mirror import mirror_iuv
 from hmrtk.toolkit.maps.partial import (
     drawn_charts,
     drop_charts,
