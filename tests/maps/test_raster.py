@@ -228,7 +228,7 @@ def test_errors_name_expected_and_got() -> None:
         rasterize(points, faces[0], 4)
     with pytest.raises(InputError, match="name vertices 0 to 3, the body has 3"):
         rasterize(points, np.array([[0, 1, 3]]), 4)
-    with pytest.raises(InputError, match="at least 1 px, got 0 x 4"):
+    with pytest.raises(InputError, match="sides of 1 to 32767 px, got 0 x 4"):
         rasterize(points, faces, (0, 4))
     with pytest.raises(InputError, match=r"expected leading shape \(2,\), got \(1,\)"):
         barycentric(points, faces, np.zeros((1, 4, 4), np.int32))

@@ -21,6 +21,7 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.kernels import (
     BACKGROUND,
     DEPTH_TIE,
+    LARGEST_SIDE,
     faces_of_bodies,
     faces_of_body,
     weights_at,
@@ -89,10 +90,10 @@ def barycentric(
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) px of a picture, refused unless both are positive."""
+    """(height, width) px of a picture, refused unless both are from 1 to ``LARGEST_SIDE``."""
     height, width = (size, size) if isinstance(size, int | np.integer) else size
-    if height < 1 or width < 1:
-        raise InputError("size", f"expected a picture of at least 1 px, got {height} x {width}")
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise InputError("size", f"expected sides of 1 to {LARGEST_SIDE} px, got {height} x {width}")
     return int(height), int(width)
 
 
