@@ -16,11 +16,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from PIL import Image
 
 from hmrtk.toolkit.body.model import load_body
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.geometry.camera import CROP_SIZE, FOCAL_LENGTH, crop_camera_translation, project_crop_camera
 from hmrtk.toolkit.geometry.crop import bbox_to_square
+from hmrtk.toolkit.shards.panels import MapPanels, chosen_rows
+from hmrtk.toolkit.sources.embedded import embedded_records
 
 INK, BLUE, RED, GREEN, GREY = "#222222", "#2266bb", "#c0392b", "#2e8b57", "#8a8a8a"
 EXPANSION = 1.2
@@ -196,12 +199,23 @@ def draw_flow(out: Path) -> None:
     plt.close(figure)
 
 
+MAPS_SAMPLE = "embedded/test/dance_a/00700"
+
+
+def draw_maps(out: Path) -> None:
+    """``maps.png``: what ``show-maps`` draws of one embedded record, in 255 colours."""
+    body = load_body()
+    records = chosen_rows(embedded_records("test", body), [MAPS_SAMPLE], 1, 0)
+    ((_, sheet),) = MapPanels(body).draw(records)
+    Image.fromarray(sheet).quantize(255).save(out / "maps.png", optimize=True)
+
+
 def main() -> None:
     """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     out = parser.parse_args().out
-    for draw in (draw_flow, draw_frames, draw_crop, draw_pixels, draw_rot6d):
+    for draw in (draw_flow, draw_frames, draw_crop, draw_pixels, draw_rot6d, draw_maps):
         draw(out)
         print(f"{draw.__name__} done")
 

@@ -102,7 +102,7 @@ def test_symmetric_template_is_its_own_mirror_image(
     reflected = facing[None, mirror_vertices()] * np.array([-1, 1, 1], np.float32)
     np.testing.assert_array_equal(reflected[0], facing)
     for size, shift in ((56, 0.0), (224, 0.0), (224, 0.013)):
-        camera = CAMERA + [0, shift, 0]
+        camera = CAMERA + np.array([0, shift, 0])
         plain = render_iuv(project_vertices(facing[None], camera, size), atlas, size, texture)
         other = render_iuv(project_vertices(reflected, camera * [1, -1, 1], size), atlas, size, texture)
         np.testing.assert_array_equal(other, mirror_iuv(plain, atlas))
