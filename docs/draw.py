@@ -199,15 +199,15 @@ def draw_flow(out: Path) -> None:
     plt.close(figure)
 
 
-MAPS_SAMPLE = "embedded/test/dance_a/00700"
+MAPS_SAMPLE = "embedded/test/dance_b/00601"
 
 
 def draw_maps(out: Path) -> None:
-    """``maps.png``: what ``show-maps`` draws of one embedded record, in 255 colours."""
+    """``maps.jpg``: what ``show-maps`` draws of one embedded record."""
     body = load_body()
     records = chosen_rows(embedded_records("test", body), [MAPS_SAMPLE], 1, 0)
     ((_, sheet),) = MapPanels(body).draw(records)
-    Image.fromarray(sheet).quantize(255).save(out / "maps.png", optimize=True)
+    Image.fromarray(sheet).save(out / "maps.jpg", quality=88)
 
 
 def main() -> None:
