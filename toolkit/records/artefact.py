@@ -171,12 +171,31 @@ def schema_metadata(kind: str, version: int, metadata: Mapping[str, Any]) -> dic
     return {METADATA_KEY: json.dumps(value, sort_keys=True, ensure_ascii=False).encode()}
 
 
-def write_parquet(target: str | Place, table: pa.Table, kind: str, version: int, metadata: Mapping[str, Any]) -> None:
-    """Write a table atomically with its kind, version and metadata; zstd, every page with a checksum."""
+def write_parquet(
+    target: str | Place,
+    table: pa.Table,
+    kind: str,
+    version: int,
+    metadata: Mapping[str, Any],
+    rows_per_group: int | None = None,
+) -> None:
+    """Write a table atomically with its kind, version and metadata; zstd, every page with a checksum.
+
+    Long arrays (fixed-size lists) get no dictionary and no statistics: both cost more time than they are worth.
+    """
+    plain = [field.name for field in table.schema if not pa.types.is_fixed_size_list(field.type)]
     kept = table.schema.metadata or {}
     table = table.replace_schema_metadata({**kept, **schema_metadata(kind, version, metadata)})
     with atomic_path(target) as path:
-        pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+        pq.write_table(
+            table,
+            path,
+            row_group_size=rows_per_group,
+            compression="zstd",
+            use_dictionary=plain,
+            write_statistics=plain,
+            write_page_checksum=True,
+        )
 
 
 def open_parquet(path: str | Place, kind: str, version: int) -> tuple[pq.ParquetFile, dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +28,9 @@ SCHEMA_VERSION = 1
 ROWS_PER_FILE = 8192
 """At most; about 16 MB a file at 56 px."""
 FILE_BYTES = 80_000_000
-"""Uncompressed maps of one file, at most, which is what a writer holds in memory: 531 rows at 224 px."""
+"""Uncompressed maps of one file, at most: 531 rows at 224 px. Two files' maps are in memory at a time."""
+GROUP_BYTES = 10_000_000
+"""The same for a row group."""
 
 Maps = Iterable[tuple[slice, NDArray[np.uint8]]]
 
@@ -41,7 +44,7 @@ def write_iuv_set(
     metadata: Mapping[str, Any],
     rows_per_file: int | None = None,
 ) -> list[Place]:
-    """Write N maps; only one file's maps are in memory at a time.
+    """Write N maps, one file's while the next one's are made.
 
     Args:
         out: folder; files of an earlier, longer set are removed.
@@ -71,12 +74,20 @@ def write_iuv_set(
     bounds = [slice(i, min(i + rows_per_file, len(camera))) for i in range(0, len(camera), rows_per_file)]
     files = [located(out) / f"iuv-{number:05d}.parquet" for number in range(len(bounds))]
     stream = None if callable(iuv) else _rechunked(iuv, bounds, size)
-    for number, (rows, file) in enumerate(zip(bounds, files, strict=True)):
-        here = {**head, "file": number, "first": rows.start}
-        if callable(iuv) and _is_there(file, here):
-            continue
-        maps = next(stream) if stream is not None else next(_rechunked(iuv(rows), [rows], size))  # type: ignore[operator]
-        write_parquet(file, _table(sample_ids[rows], camera[rows], maps, size), KIND, SCHEMA_VERSION, here)
+    group = max(1, GROUP_BYTES // (3 * size * size))
+    with ThreadPoolExecutor(1, "iuv-writer") as writer:
+        written: Future[None] | None = None
+        for number, (rows, file) in enumerate(zip(bounds, files, strict=True)):
+            here = {**head, "file": number, "first": rows.start}
+            if callable(iuv) and _is_there(file, here):
+                continue
+            maps = next(stream) if stream is not None else next(_rechunked(iuv(rows), [rows], size))  # type: ignore[operator]
+            table = _table(sample_ids[rows], camera[rows], maps, size)
+            if written is not None:
+                written.result()
+            written = writer.submit(write_parquet, file, table, KIND, SCHEMA_VERSION, here, group)
+        if written is not None:
+            written.result()
     for stale in set(files_in(located(out), "iuv-[0-9]*.parquet")) - set(files):
         stale.unlink()
     return files
