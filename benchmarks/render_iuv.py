@@ -94,7 +94,7 @@ def killed_and_resumed(records: Path, out: Path, options: list[str], whole: Path
     untouched = sum((out / name).stat().st_mtime_ns == stamp for name, stamp in kept.items())
     extra = sorted(path.name for path in out.iterdir() if path.name not in [*files, "preview.png"])
     return (
-        f"killed with SIGKILL when {len(kept)} of {len(files)} files were there: the second run took {took:.1f} s, kept "
+        f"killed with SIGKILL when {len(kept)} of {len(files)} files were there: the next run took {took:.1f} s, kept "
         f"{untouched} of them, and all files are {'equal' if same and not extra else f'NOT equal {extra}'} to the byte"
     )
 

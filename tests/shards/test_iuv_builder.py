@@ -173,6 +173,9 @@ def test_refusals(body: BodyModel, street: RecordTable, tmp_path: Path) -> None:
     namesakes = rows(street, image_path=["a/street.jpg", "a/street.jpg", "a/street.png"])
     with pytest.raises(InputError, match="row 2: its maps would be called 'a/street', as those of 'near'"):
         build_iuv_images(namesakes, body, IUVConfig(), tmp_path)
+    for build in (build_iuv_set, build_iuv_images):
+        with pytest.raises(InputError, match=r"nowhere: no such image folder"):
+            build(street, body, IUVConfig(), tmp_path, images=tmp_path / "nowhere")
     missing = rows(street, image_path=["nothing.jpg"] * 3)
     with pytest.raises(InputError, match=r"nothing\.jpg"):
         build_iuv_set(missing, body, IUVConfig(), tmp_path, images=tmp_path)

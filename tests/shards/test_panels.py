@@ -38,6 +38,11 @@ def test_the_photograph_is_used_where_there_is_one(body: BodyModel, records: Rec
         next(MapPanels(body, tmp_path).draw(own))
 
 
+def test_a_missing_folder_of_photographs(body: BodyModel, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such image folder"):
+        MapPanels(body, tmp_path / "nowhere")
+
+
 def test_the_joint_sets_differ_in_the_assignment_alone(body: BodyModel, records: RecordTable) -> None:
     few, many = (MapPanels(body, joint_set=name) for name in ("lsp14", "smpl24"))
     assert len(np.unique(few.assignment)) == 15

@@ -78,7 +78,7 @@ def _planes(iuv: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float
     """Chart, and U and V in [0, 1]."""
     if iuv.ndim < 3 or iuv.shape[-3] != 3 or iuv.dtype != np.uint8:
         raise InputError("iuv", f"expected uint8 (..., 3, H, W), got {iuv.dtype} {iuv.shape}")
-    u, v = (iuv[..., k, :, :].astype(np.float32) / 255 for k in (1, 2))
+    u, v = (iuv[..., k, :, :].astype(np.float32) / np.float32(255) for k in (1, 2))
     return iuv[..., 0, :, :], u, v
 
 

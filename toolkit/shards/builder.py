@@ -37,6 +37,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.compose import Chunk, Composer
 from hmrtk.toolkit.shards.index import INDEX_NAME, ShardEntry, ShardIndex
 from hmrtk.toolkit.shards.lock import exclusive
+from hmrtk.toolkit.shards.pictures import require_image_folder
 from hmrtk.toolkit.shards.plan import PlannedShard, ShardConfig, ShardPlan, clear
 from hmrtk.toolkit.shards.rows import open_shard
 from hmrtk.toolkit.shards.schema import shard_schema
@@ -119,8 +120,7 @@ def _check(
     if config.images is None and with_photo.any() and not config.synthesise:
         row = f"{records.place} row {int(with_photo.argmax())}"
         raise InputError(row, "has an image_path, but no image folder is given", "pass --images DIR or --synthesise")
-    if config.images is not None and not config.images.is_dir():
-        raise InputError(config.images, "no such image folder")
+    require_image_folder(config.images)
     if records.has(*BODY_COLUMNS).any():
         if "iuv" in config.maps:
             atlas_for_body(body)

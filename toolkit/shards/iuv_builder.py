@@ -6,7 +6,7 @@ sheet. Memory does not grow with the number of records, and a run that was kille
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,11 @@ from hmrtk.toolkit.shards.iuv_images import (
 )
 from hmrtk.toolkit.shards.iuv_set import Maps, write_iuv_set
 from hmrtk.toolkit.shards.iuv_sheet import Colours, crop_sheet, image_sheet
+from hmrtk.toolkit.shards.pictures import require_image_folder
 from hmrtk.toolkit.synthesis.picture import write_png
+
+SHEET_MAP_PX = 336
+"""Largest side of a crop's map on the contact sheet."""
 
 _SOLVED = "keypoints2d and joints3d are missing or too few"
 _KNOWN = "transl, focal or principal are missing"
@@ -138,8 +142,10 @@ def build_iuv_set(
         images: folder of the photographs, for the contact sheet; maps are laid over them.
 
     Raises:
-        InputError: no row has a body and a camera, or an atlas that does not fit. UnknownNameError: no such atlas.
+        InputError: no row has a body and a camera, an atlas that does not fit, or no such image folder.
+        UnknownNameError: no such atlas.
     """
+    require_image_folder(images)
     seen = _seen(records, body, config)
     windows = seen.crops.crop_affine(config.size)
     made = 0
@@ -154,10 +160,8 @@ def build_iuv_set(
     files = write_iuv_set(out, seen.records.sample_ids, seen.crops.camera, maps, config.size, seen.metadata)
     sheet = None
     if config.preview:
-        chosen = _drawn(len(seen.records), config)
-        shown = np.concatenate([next(_crop_maps(seen, windows, body, config, slice(n, n + 1)))[1] for n in chosen])
         sheet = out / "preview.png"
-        write_png(sheet, crop_sheet(shown, seen.records.take(chosen), windows[chosen], images, seen.colours_of))
+        write_png(sheet, _crop_sheet(seen, body, config, images))
     return IUVRun(out, tuple(files), len(seen.records), seen.left_out, made, sheet)
 
 
@@ -167,6 +171,14 @@ def _crop_maps(seen: _Seen, windows: NDArray[np.float64], body: BodyModel, confi
     number = np.arange(len(seen.records))[rows]
     camera = seen.views.seen(number, windows[number])
     return stream_iuv(seen.views.parameters[rows], camera, body, seen.atlas, config.size, config.texture)
+
+
+def _crop_sheet(seen: _Seen, body: BodyModel, config: IUVConfig, images: Place | None) -> NDArray[np.uint8]:
+    """The contact sheet; large maps are drawn smaller for it."""
+    chosen, small = _drawn(len(seen.records), config), replace(config, size=min(config.size, SHEET_MAP_PX))
+    windows = seen.crops.crop_affine(small.size)
+    maps = [drawn for n in chosen for _, drawn in _crop_maps(seen, windows, body, small, slice(n, n + 1))]
+    return crop_sheet(np.concatenate(maps), seen.records.take(chosen), windows[chosen], images, seen.colours_of)
 
 
 def build_iuv_images(
@@ -188,6 +200,7 @@ def build_iuv_images(
         InputError: as for ``build_iuv_set``; an image whose size no row gives, two images of one name, or more than
             65 535 people in one.
     """
+    require_image_folder(images)
     seen = _seen(records, body, config)
     entries, members = _entries(seen)
     fingerprint = set_fingerprint(seen.metadata)

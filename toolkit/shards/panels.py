@@ -37,7 +37,7 @@ from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.codec import decode_image
 from hmrtk.toolkit.shards.iuv_sheet import overlaid
-from hmrtk.toolkit.shards.pictures import PhotoReader, row_generator, synthesised
+from hmrtk.toolkit.shards.pictures import PhotoReader, require_image_folder, row_generator, synthesised
 from hmrtk.toolkit.synthesis.scene import SceneConfig
 from hmrtk.toolkit.synthesis.sheet import contact_sheet, stacked_sheets
 
@@ -84,9 +84,13 @@ class MapPanels:
         images: folder of the photographs; without one, pictures are synthesised.
         joint_set: joints of the part assignment, ``lsp14`` (the paper's) or ``smpl24``.
         seed: of synthesised pictures.
+
+    Raises:
+        InputError: no such image folder.
     """
 
     def __init__(self, body: BodyModel, images: Place | None = None, joint_set: str = "lsp14", seed: int = 0) -> None:
+        require_image_folder(images)
         self.body, self.joint_set, self.seed = body, joint_set, seed
         self.photos = PhotoReader(images) if images is not None else None
 

@@ -73,6 +73,16 @@ class PhotoReader:
         return decode_image(data, f"{place}: photograph {path}")
 
 
+def require_image_folder(images: Place | None) -> None:
+    """Refuse a folder of photographs that is not there; None is no folder.
+
+    Raises:
+        InputError: naming it.
+    """
+    if images is not None and not images.is_dir():
+        raise InputError(images, "no such image folder")
+
+
 def row_generator(seed: int, sample_id: str) -> np.random.Generator:
     """The generator of one row's picture: depends on the seed and the ``sample_id``, not on order or shard."""
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(sample_id.encode()).digest()[:8], "big")])
