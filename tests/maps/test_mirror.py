@@ -24,8 +24,9 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas, onepiece_atlas, reference_atlas
 from hmrtk.toolkit.maps.charts import MIRROR_CHART
 from hmrtk.toolkit.maps.iuv import render_iuv
-from hmrtk.toolkit.maps.mirror import MirrorTables, _filled_levels, mirror_iuv, mirror_tables, read_mirror_tables
+from hmrtk.toolkit.maps.mirror import MirrorTables, mirror_iuv, mirror_tables, read_mirror_tables
 from hmrtk.toolkit.maps.projection import project_vertices
+from hmrtk.toolkit.maps.surface import SurfaceTable
 
 Draw = Callable[[int, int], BodyParameters]
 BOTH = pytest.mark.parametrize("atlas", [reference_atlas(), onepiece_atlas()], ids=lambda a: a.name)
@@ -172,14 +173,8 @@ def lopsided(atlas: Atlas) -> Atlas:
 
 def surface_points(atlas: Atlas, body: BodyModel, iuv: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(N, H, W, 3) metres on the body at rest, NaN on the background."""
-    points = np.full((*iuv[:, 0].shape, 3), np.nan)
-    for chart in np.unique(iuv[:, 0][iuv[:, 0] > 0]):
-        face, weights = _filled_levels(atlas, int(chart))
-        own = iuv[:, 0] == chart
-        level = (iuv[:, 2][own], iuv[:, 1][own])
-        corners = body.v_template[atlas.vertices_faces[face[level]]]
-        points[own] = (weights[level][..., None] * corners).sum(axis=1)
-    return points
+    rest = np.broadcast_to(body.v_template, (len(iuv), *body.v_template.shape))
+    return SurfaceTable(atlas).positions(iuv, rest).transpose(0, 2, 3, 1).astype(np.float64)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.reference import mirror_vertices, onepiece_uv_arrays, reference_atlas_arrays, reference_faces
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.charts import CHART_COUNT
+from hmrtk.toolkit.maps.mat_file import read_mat
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
@@ -225,7 +226,8 @@ def read_uv_processed_mat(path: Path, faces: NDArray[np.integer] | None = None) 
     Raises:
         InputError: missing file, no MATLAB file, missing variable, wrong shape or range, or other faces.
     """
-    raw = _load_mat(path)
+    names = ("All_FaceIndices", "All_Faces", "All_vertices", "All_U_norm", "All_V_norm")
+    raw = read_mat(path, names, "UV_Processed.mat")
     corners, count = raw["All_vertices"].size, raw["All_FaceIndices"].size
     for key, size in (("All_U_norm", corners), ("All_V_norm", corners), ("All_Faces", 3 * count)):
         if raw[key].size != size:
@@ -240,23 +242,6 @@ def read_uv_processed_mat(path: Path, faces: NDArray[np.integer] | None = None) 
     if faces is None:
         return atlas
     return atlas.with_face_index(find_faces(face_keys(faces), face_keys(atlas.vertices_faces), path))
-
-
-def _load_mat(path: Path) -> dict[str, NDArray[np.generic]]:
-    from scipy.io import loadmat
-
-    names = ("All_FaceIndices", "All_Faces", "All_vertices", "All_U_norm", "All_V_norm")
-    remedy = "expected UV_Processed.mat of densepose_uv_data.tar.gz"
-    if not Path(path).is_file():
-        raise InputError(path, "no such file", remedy)
-    try:
-        raw = loadmat(path, variable_names=names)
-    except Exception as error:  # scipy raises ValueError, TypeError, zlib.error … on damaged files
-        raise InputError(path, f"is not a readable MATLAB 5 file: {error}", remedy) from error
-    missing = [name for name in names if name not in raw]
-    if missing:
-        raise InputError(path, f"has no variable {', '.join(missing)}", remedy)
-    return {name: raw[name] for name in names}
 
 
 def atlas_for_body(body: BodyModel) -> Atlas:

@@ -1,6 +1,6 @@
 """One chart of an atlas as a square picture: which face each texel lies in, and where in it.
 
-In: an ``Atlas`` and a chart. Out: ``ChartSpace``. Called by ``mirror`` (texel = stored level), ``atlas_check`` and the
+In: an ``Atlas`` and a chart. Out: ``ChartSpace``. Called by ``surface`` (texel = stored level), ``atlas_check`` and the
 pictures of atlases. ``location.UVSpace`` is the same for one-piece atlases, made for speed.
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.kernels import BACKGROUND, UV_LEVELS
-from hmrtk.toolkit.maps.raster import barycentric, rasterize
+from hmrtk.toolkit.maps.raster import barycentric, rasterize, wound_for_view
 
 
 class ChartSpace:
@@ -33,7 +33,7 @@ class ChartSpace:
         place = uv * UV_LEVELS + 0.5 if size is None else uv * size
         self.texel = np.column_stack([place, np.ones(len(place))])
         """(C, 3) float64 column, row and depth 1 of every corner of the atlas, texel centres at + 0.5."""
-        own = _towards_the_rasteriser(self.texel, atlas.corner_faces[self.faces])
+        own = wound_for_view(self.texel, atlas.corner_faces[self.faces])
         found = rasterize(self.texel, own, self.size)
         self.mask: NDArray[np.bool_] = found != BACKGROUND
         """(S, S) bool, texels on the surface."""
@@ -44,13 +44,6 @@ class ChartSpace:
         swap = self.mask & (turned[found] if len(turned) else False)
         self.weights = np.where(swap[..., None], weights[..., [0, 2, 1]], weights)
         """(S, S, 3) float64 weights of the face's three corners; zeros outside."""
-
-
-def _towards_the_rasteriser(points: NDArray[np.float64], corner_faces: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The faces, each wound so that the rasteriser sees it: a chart may be drawn from either side."""
-    a, b, c = (points[corner_faces[:, k], :2] for k in range(3))
-    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    return np.where((area > 0)[:, None], corner_faces[:, [0, 2, 1]], corner_faces)
 
 
 def nearest_on_triangles(

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.kernels import BACKGROUND
-from hmrtk.toolkit.maps.raster import barycentric, rasterize
+from hmrtk.toolkit.maps.raster import barycentric, rasterize, wound_for_view
 from hmrtk.toolkit.maps.slices import over_slices
 
 PRIOR = 0.01
@@ -221,13 +221,6 @@ def _nearest_filled(filled: NDArray[np.bool_]) -> NDArray[np.int64]:
 
     rows, cols = distance_transform_edt(~filled, return_distances=False, return_indices=True)
     return np.asarray(rows * filled.shape[1] + cols, np.int64)
-
-
-def wound_for_view(points: NDArray[np.float64], corner_faces: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The faces, each wound so that the rasteriser sees it: a layout may be drawn from either side."""
-    a, b, c = (points[corner_faces[:, k], :2] for k in range(3))
-    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    return np.where((area > 0)[:, None], corner_faces[:, [0, 2, 1]], corner_faces)
 
 
 @njit(cache=True, nogil=True)

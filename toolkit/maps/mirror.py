@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +19,17 @@ from hmrtk.toolkit.body.mirror import POINT_SIGNS
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.atlas_symmetry import PARTNER_TOLERANCE, body_mirror, partner_corners, partner_faces
-from hmrtk.toolkit.maps.chart_space import ChartSpace, nearest_on_triangles
+from hmrtk.toolkit.maps.chart_space import nearest_on_triangles
 from hmrtk.toolkit.maps.charts import CHART_COUNT, MIRROR_CHART
 from hmrtk.toolkit.maps.iuv_form import checked_iuv
 from hmrtk.toolkit.maps.kernels import UV_LEVELS
+from hmrtk.toolkit.maps.mat_file import read_mat
+from hmrtk.toolkit.maps.surface import LEVELS, SurfaceTable
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
 
-LEVELS = UV_LEVELS + 1
-
 _TABLES_FILE = "UV_symmetry_transforms.mat"
-_NEAR = 2.0
-"""Levels around a chart for which its nearest point is found exactly; rounding carries a pixel 0.7 levels out."""
 _NEAREST_VERTICES = 6
 """Whose faces are searched for the mirror image of a point that has no partner face."""
 
@@ -97,7 +95,7 @@ def read_mirror_tables(path: Path) -> MirrorTables:
     Raises:
         InputError: missing or unreadable file, missing cells, another number or shape, NaN, or values outside [0, 1].
     """
-    raw = _load_cells(path)
+    raw = read_mat(path, ("U_transforms", "V_transforms"), _TABLES_FILE)
     levels = {key: np.zeros((CHART_COUNT + 1, LEVELS, LEVELS), np.uint8) for key in raw}
     for key, cells in raw.items():
         if cells.dtype != object or cells.size != CHART_COUNT:
@@ -106,23 +104,6 @@ def read_mirror_tables(path: Path) -> MirrorTables:
             levels[key][number] = _checked_table(path, f"{key}{{{number}}}", table)
     chart = np.broadcast_to(MIRROR_CHART[:, None, None], levels["U_transforms"].shape)
     return MirrorTables(np.ascontiguousarray(chart), levels["U_transforms"], levels["V_transforms"])
-
-
-def _load_cells(path: Path) -> dict[str, NDArray[Any]]:
-    from scipy.io import loadmat
-
-    names = ("U_transforms", "V_transforms")
-    remedy = f"expected {_TABLES_FILE} of densepose_uv_data.tar.gz"
-    if not Path(path).is_file():
-        raise InputError(path, "no such file", remedy)
-    try:
-        raw = loadmat(path, variable_names=names)
-    except Exception as error:  # scipy raises ValueError, TypeError, zlib.error … on damaged files
-        raise InputError(path, f"is not a readable MATLAB 5 file: {error}", remedy) from error
-    missing = [name for name in names if name not in raw]
-    if missing:
-        raise InputError(path, f"has no variable {', '.join(missing)}", remedy)
-    return {name: raw[name] for name in names}
 
 
 def _checked_table(path: Path, name: str, table: object) -> NDArray[np.uint8]:
@@ -154,35 +135,14 @@ def mirror_tables(atlas: Atlas, body: BodyModel) -> MirrorTables:
     image.check_symmetric(body)
     shape = (CHART_COUNT + 1, LEVELS, LEVELS)
     tables = MirrorTables(*(np.zeros(shape, np.uint8) for _ in range(3)))
-    uv = atlas.face_uv
+    surface, uv = SurfaceTable(atlas), atlas.face_uv
     for chart in np.unique(atlas.chart).tolist():
-        face, weights = _filled_levels(atlas, chart)
-        other, moved = image(face.ravel(), weights.reshape(-1, 3))
+        other, moved = image(surface.face[chart].ravel().astype(np.int64), surface.weights[chart].reshape(-1, 3))
         levels = np.floor((moved[:, :, None] * uv[other]).sum(axis=1) * UV_LEVELS + 0.5)  # (65536, 2)
         tables.chart[chart] = atlas.chart[other].reshape(shape[1:])
         for table, column in ((tables.u, 0), (tables.v, 1)):
             table[chart] = np.clip(levels[:, column], 0, UV_LEVELS).reshape(shape[1:])
     return tables
-
-
-def _filled_levels(atlas: Atlas, chart: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Face (256, 256) and weights (256, 256, 3) of every level of a chart; outside it, those of its nearest point."""
-    from scipy.ndimage import distance_transform_edt
-
-    space = ChartSpace(atlas, chart)
-    triangles = space.texel[atlas.corner_faces[space.faces]]  # (n, 3, 3), depth 1
-    if not space.mask.any():  # a chart smaller than a level
-        distance = np.zeros(space.mask.shape)
-        face, weights = space.face, space.weights
-    else:
-        distance, (rows, cols) = distance_transform_edt(~space.mask, return_indices=True)
-        face, weights = space.face[rows, cols], space.weights[rows, cols]
-    near = ~space.mask & (distance <= _NEAR)
-    at = np.argwhere(near)[:, ::-1] + 0.5  # (P, 2) column, row
-    points = np.column_stack([at, np.ones(len(at))])
-    found, exact, _ = nearest_on_triangles(points, triangles)
-    face[near], weights[near] = space.faces[found], exact
-    return face, weights
 
 
 class _FaceMirror:

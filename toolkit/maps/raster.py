@@ -29,7 +29,16 @@ from hmrtk.toolkit.maps.kernels import (
 )
 from hmrtk.toolkit.maps.slices import over_slices
 
-__all__ = ["BACKGROUND", "DEPTH_TIE", "barycentric", "checked_size", "faces_of_body", "rasterize", "weights_at"]
+__all__ = [
+    "BACKGROUND",
+    "DEPTH_TIE",
+    "barycentric",
+    "checked_size",
+    "faces_of_body",
+    "rasterize",
+    "weights_at",
+    "wound_for_view",
+]
 
 
 def rasterize(
@@ -87,6 +96,16 @@ def barycentric(
     weights = np.empty((*ids.shape, 3))
     over_slices(lambda a, b: weights_of_bodies(points, checked_faces, ids, weights, a, b), len(points), threads)
     return weights.reshape(*face_id.shape, 3)
+
+
+def wound_for_view(points: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The faces (F, 3), each wound so that ``rasterize`` sees it: a UV layout may be drawn from either side.
+
+    points: (V, 2 or more) x, y.
+    """
+    a, b, c = (points[faces[:, k], :2] for k in range(3))
+    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    return np.where((area > 0)[:, None], faces[:, [0, 2, 1]], faces)
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:

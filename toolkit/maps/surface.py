@@ -1,5 +1,5 @@
-"""From an IUV map back to the body: which point of the surface each pixel shows. Called by those who have an IUV map,
-rendered or predicted (DensePose's output too), and want vertices or points in space.
+"""From an IUV map back to the body: which point of the surface each pixel shows. Called by ``mirror``, and by
+those who have an IUV map, rendered or predicted (DensePose's output too), and want vertices or points in space.
 
 In: coded IUV maps, and vertices (posed, or the template's). Out: the vertices and weights of every pixel's surface
 point, and its position. A coded map can only say 256 x 256 places per chart, so one table answers every question.
@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.atlas import Atlas
+from hmrtk.toolkit.maps.chart_space import ChartSpace
 from hmrtk.toolkit.maps.charts import CHART_COUNT
 from hmrtk.toolkit.maps.kernels import BACKGROUND, UV_LEVELS
-from hmrtk.toolkit.maps.location import wound_for_view
-from hmrtk.toolkit.maps.raster import barycentric, rasterize
 from hmrtk.toolkit.maps.slices import over_slices
 
 LEVELS = UV_LEVELS + 1
@@ -33,11 +32,11 @@ class SurfacePoints(NamedTuple):
 
     Attributes:
         vertices: (..., 3) int32, the body vertices of the face; zeros where there is no surface.
-        weights: (..., 3) float32, barycentric, sums to 1; zeros where there is no surface.
+        weights: (..., 3) float64, barycentric, sums to 1; zeros where there is no surface.
     """
 
     vertices: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float64]
 
     def of(self, vertices: NDArray[np.floating]) -> NDArray[np.float32]:
         """(..., 3) metres: the points on one body's ``vertices`` (V, 3)."""
@@ -56,29 +55,19 @@ class SurfaceTable:
 
     Attributes:
         face: (25, 256, 256) int32 [chart, V level, U level]: a face of the atlas; -1 for charts without faces.
-        weights: (25, 256, 256, 3) float32 of its three corners.
+        weights: (25, 256, 256, 3) float64 of its three corners.
     """
 
     def __init__(self, atlas: Atlas) -> None:
         self.atlas = atlas
         self.face = np.full((CHART_COUNT + 1, LEVELS, LEVELS), BACKGROUND, np.int32)
-        self.weights = np.zeros((CHART_COUNT + 1, LEVELS, LEVELS, 3), np.float32)
-        # Level i stands for i/255, a pixel's centre for i + ½.
-        corners = np.column_stack([atlas.corner_uv.astype(np.float64) * UV_LEVELS + 0.5, np.ones(len(atlas.corner_uv))])
-        faces = wound_for_view(corners, atlas.corner_faces)
-        for chart in np.unique(atlas.chart):
-            self._fill(int(chart), corners, faces, np.flatnonzero(atlas.chart == chart))
-        self._vertices = atlas.corner_vertices[faces]
-
-    def _fill(
-        self, chart: int, corners: NDArray[np.float64], faces: NDArray[np.int32], members: NDArray[np.int64]
-    ) -> None:
-        mine = np.ascontiguousarray(faces[members])
-        found = rasterize(corners, mine, LEVELS)
-        weights = barycentric(corners, mine, found)
-        _nearest_on_edges(corners[:, :2], mine, *_boundary(mine), found, weights)
-        self.face[chart] = members[found]
-        self.weights[chart] = weights
+        self.weights = np.zeros((CHART_COUNT + 1, LEVELS, LEVELS, 3))
+        for chart in np.unique(atlas.chart).tolist():
+            space = ChartSpace(atlas, chart)
+            row, opposite = _border(atlas.corner_faces[space.faces])
+            self.face[chart], self.weights[chart] = space.face, space.weights
+            edges = (space.faces[row], opposite)
+            _nearest_on_edges(space.texel, atlas.corner_faces, *edges, self.face[chart], self.weights[chart])
 
     def locate(self, iuv: NDArray[np.uint8]) -> SurfacePoints:
         """The surface point of every pixel.
@@ -102,7 +91,7 @@ class SurfaceTable:
         if (seen & (face < 0)).any():
             unknown = sorted(set(chart[seen & (face < 0)].tolist()))
             raise InputError("IUV map", f"has chart {unknown[0]}, which atlas {self.atlas.name!r} does not have")
-        vertices = np.where(seen[..., None], self._vertices[face], 0).astype(np.int32)
+        vertices = np.where(seen[..., None], self.atlas.vertices_faces[face], 0).astype(np.int32)
         return SurfacePoints(vertices, self.weights[chart, v, u])
 
     def positions(self, iuv: NDArray[np.uint8], vertices: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -132,7 +121,7 @@ class SurfaceTable:
         return points
 
 
-def _boundary(faces: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _border(faces: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Edges that only one of ``faces`` (F, 3) has: the face's row (E,), and the corner 0..2 opposite the edge (E,)."""
     ends = np.stack([faces[:, [1, 2]], faces[:, [2, 0]], faces[:, [0, 1]]], axis=1)  # (F, 3, 2), opposite corner k
     ordered = np.sort(ends.reshape(-1, 2).astype(np.int64), axis=1)
@@ -142,7 +131,7 @@ def _boundary(faces: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 @njit(cache=True, nogil=True)
-def _nearest_on_edges(uv, faces, face_of_edge, opposite, found, weights):  # type: ignore[no-untyped-def]
+def _nearest_on_edges(texel, faces, face_of_edge, opposite, found, weights):  # type: ignore[no-untyped-def]
     """Where ``found`` (S, S) is empty: the face, and weights (S, S, 3), of the nearest point on the chart's border."""
     for i in range(found.shape[0]):
         for j in range(found.shape[1]):
@@ -152,8 +141,8 @@ def _nearest_on_edges(uv, faces, face_of_edge, opposite, found, weights):  # typ
             for e in range(face_of_edge.shape[0]):
                 f, k = face_of_edge[e], opposite[e]
                 b, c = (k + 1) % 3, (k + 2) % 3
-                bx, by = uv[faces[f, b], 0], uv[faces[f, b], 1]
-                dx, dy = uv[faces[f, c], 0] - bx, uv[faces[f, c], 1] - by
+                bx, by = texel[faces[f, b], 0], texel[faces[f, b], 1]
+                dx, dy = texel[faces[f, c], 0] - bx, texel[faces[f, c], 1] - by
                 length = dx * dx + dy * dy
                 along = 0.0
                 if length > 0.0:
