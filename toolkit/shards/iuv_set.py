@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +29,9 @@ SCHEMA_VERSION = 1
 ROWS_PER_FILE = 8192
 """At most; about 16 MB a file at 56 px."""
 FILE_BYTES = 80_000_000
-"""Uncompressed maps of one file, at most: 531 rows at 224 px. Two files' maps are in memory at a time."""
+"""Uncompressed maps of one file, at most: 531 rows at 224 px."""
+WRITERS = 2
+"""Files that are written while the next one's maps are made: so many files' maps and one more are in memory."""
 GROUP_BYTES = 10_000_000
 """The same for a row group."""
 
@@ -44,7 +47,7 @@ def write_iuv_set(
     metadata: Mapping[str, Any],
     rows_per_file: int | None = None,
 ) -> list[Place]:
-    """Write N maps, one file's while the next one's are made.
+    """Write N maps, some files while the next one's maps are made.
 
     Args:
         out: folder; files of an earlier, longer set are removed.
@@ -75,18 +78,18 @@ def write_iuv_set(
     files = [located(out) / f"iuv-{number:05d}.parquet" for number in range(len(bounds))]
     stream = None if callable(iuv) else _rechunked(iuv, bounds, size)
     group = max(1, GROUP_BYTES // (3 * size * size))
-    with ThreadPoolExecutor(1, "iuv-writer") as writer:
-        written: Future[None] | None = None
+    with ThreadPoolExecutor(WRITERS, "iuv-writer") as pool:
+        waiting: deque[Future[None]] = deque()
         for number, (rows, file) in enumerate(zip(bounds, files, strict=True)):
             here = {**head, "file": number, "first": rows.start}
             if callable(iuv) and _is_there(file, here):
                 continue
             maps = next(stream) if stream is not None else next(_rechunked(iuv(rows), [rows], size))  # type: ignore[operator]
             table = _table(sample_ids[rows], camera[rows], maps, size)
-            if written is not None:
-                written.result()
-            written = writer.submit(write_parquet, file, table, KIND, SCHEMA_VERSION, here, group)
-        if written is not None:
+            if len(waiting) == WRITERS:
+                waiting.popleft().result()
+            waiting.append(pool.submit(write_parquet, file, table, KIND, SCHEMA_VERSION, here, group))
+        for written in waiting:
             written.result()
     for stale in set(files_in(located(out), "iuv-[0-9]*.parquet")) - set(files):
         stale.unlink()
