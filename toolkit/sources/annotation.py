@@ -1,0 +1,90 @@
+"""What the readers of annotated pictures share: boxes from centre and scale, joints into ``spin24``, gathered columns.
+
+In: arrays as a dataset's files have them. Out: columns of ``RECORD_SCHEMA``. Called by the readers of this folder that
+read pictures' annotations; motion capture does not need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.crops import EXPANSION
+
+SCALE_PX = 200.0
+"""px; MPII's and SPIN's ``scale`` is the side of the square box over this."""
+
+COCO17_SLOTS = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
+"""COCO's 17 keypoints → rows of ``spin24``."""
+MPII16_SLOTS = (0, 1, 2, 3, 4, 5, 14, 15, 12, 13, 6, 7, 8, 9, 10, 11)
+"""MPII's 16 joints → rows of ``spin24``."""
+LSP14_SLOTS = tuple(range(14))
+"""LSP's 14 joints → rows of ``spin24``."""
+H36M17_SLOTS = (14, 3, 4, 5, 2, 1, 0, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6)
+"""The 17 joints that SPIN picks from Human3.6M's 32 and MPI-INF-3DHP's 28 → rows of ``spin24``."""
+J24_COUNT = 24
+
+
+def square_boxes(center: ArrayLike, scale: ArrayLike, expansion: float = EXPANSION) -> NDArray[np.float32]:
+    """Tight square boxes whose expanded side is 200 · scale px, as SPIN's files mean it.
+
+    Args:
+        center: (N, 2) px. scale: (N,) px / 200, of the box after expansion.
+        expansion: by which the file's makers enlarged the tight box; records hold tight ones.
+
+    Returns:
+        (N, 4) x0, y0, x1, y1 px.
+
+    Raises:
+        InputError: shapes that do not belong together, or a scale that is not positive; the row is named.
+    """
+    middle, side = np.asarray(center, np.float64), np.asarray(scale, np.float64) * SCALE_PX / expansion
+    if middle.ndim != 2 or middle.shape[1] != 2 or side.shape != (len(middle),):
+        raise InputError("boxes", f"expected center (N, 2) and scale (N,), got {middle.shape} and {side.shape}")
+    bad = ~(side > 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"row {row}", f"scale is {np.asarray(scale)[row]}, expected a positive number")
+    half = side[:, None] / 2
+    return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
+
+
+def in_spin24(joints: NDArray[np.floating], slots: Sequence[int]) -> NDArray[np.float32]:
+    """Joints of another set at their rows of ``spin24``; the other rows are zeros, with confidence 0.
+
+    Args:
+        joints: (N, J, C), confidence in the last channel.
+        slots: J rows.
+
+    Returns:
+        (N, 24, C).
+    """
+    if joints.ndim != 3 or joints.shape[1] != len(slots):
+        raise InputError("joints", f"expected shape (N, {len(slots)}, C), got {joints.shape}")
+    placed = np.zeros((len(joints), J24_COUNT, joints.shape[2]), np.float32)
+    placed[:, list(slots)] = joints
+    return placed
+
+
+def gathered(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Columns of several files, one after the other: lists are joined, arrays concatenated, other values must agree.
+
+    Raises:
+        InputError: files with different columns.
+    """
+    names = list(parts[0])
+    for part in parts:
+        if list(part) != names:
+            raise InputError("records", f"have columns {', '.join(part)}, expected {', '.join(names)}")
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [part[name] for part in parts]
+        if isinstance(values[0], np.ndarray):
+            columns[name] = np.concatenate(values)
+        else:
+            columns[name] = [item for value in values for item in value]
+    return columns
