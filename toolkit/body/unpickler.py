@@ -1,8 +1,9 @@
 """Reads the arrays of an SMPL ``.pkl`` without running anything in it, and without chumpy.
 
 The pickle machine is allowed to *record* a short list of classes (numpy, scipy.sparse, chumpy): which class, its
-arguments and its state. Any other name stops the reading. ``array_value`` then rebuilds numbers from the records; numpy
-and scipy never see a pickled state. ``smpl_file`` is the caller.
+arguments and its state. Any other name stops the reading. ``array_value`` then rebuilds numbers from the records,
+``plain_value`` whole structures of numbers and text; numpy and scipy never see a pickled state. ``smpl_file`` and the
+readers of pickled datasets (``sources/fields``) are the callers.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ _RECORDED = re.compile(
     r"|numpy\.matrixlib\.defmatrix\.matrix"
     r"|(copy_reg|copyreg)\._reconstructor"
     r"|_codecs\.encode"
-    r"|(__builtin__|builtins)\.(object|set|frozenset|bytearray)"
+    r"|(__builtin__|builtins)\.(object|set|frozenset|bytearray|bytes)"
 )
 """Full names as Python 2 and 3 and old and new NumPy/SciPy write them."""
 
 _NUMBER = re.compile(r"[<>|=]?([fiub])([1248])")
+_TEXT = re.compile(r"[<>|=]?([US])([0-9]{1,5})")
+_OBJECT = re.compile(r"[|=]?O[48]?")
 
 
 class Recorded:
@@ -57,9 +60,9 @@ class Recorded:
 
 
 class _RecordingUnpickler(pickle.Unpickler):
-    def __init__(self, stream: IO[bytes], place: str) -> None:
+    def __init__(self, stream: IO[bytes], place: str, expected: str) -> None:
         super().__init__(stream, encoding="latin1")
-        self._place = place
+        self._place, self._expected = place, expected
 
     def find_class(self, module: str, name: str) -> Any:
         origin = f"{module}.{name}"
@@ -67,7 +70,7 @@ class _RecordingUnpickler(pickle.Unpickler):
             return OrderedDict
         if not _RECORDED.fullmatch(origin):
             raise InputError(
-                self._place, f"holds a {_shown(origin)}, which hmrtk does not load", "expected an SMPL body"
+                self._place, f"holds a {_shown(origin)}, which hmrtk does not load", f"expected {self._expected}"
             )
         return _recorded_class(origin)
 
@@ -77,21 +80,26 @@ def _recorded_class(origin: str) -> type[Recorded]:
     return type("Recorded", (Recorded,), {"origin": origin})
 
 
-def read_pickle(stream: IO[bytes], place: str) -> dict[str, Any]:
+def read_pickle(stream: IO[bytes], place: str, expected: str = "an SMPL body") -> dict[str, Any]:
     """The top-level dictionary of a pickle: plain values, containers and ``Recorded`` objects.
 
     Raises:
         InputError: a class that is not on the list, a damaged or truncated file, or no dictionary.
     """
+    content = read_object(stream, place, expected)
+    if not isinstance(content, dict):
+        raise InputError(place, f"holds a {type(content).__name__}, expected a dictionary", f"expected {expected}")
+    return {str(key): value for key, value in content.items()}
+
+
+def read_object(stream: IO[bytes], place: str, expected: str) -> Any:
+    """Whatever a pickle holds, unconverted; errors as in ``read_pickle``. Give it to ``plain_value``."""
     try:
-        content = _RecordingUnpickler(stream, place).load()
+        return _RecordingUnpickler(stream, place, expected).load()
     except InputError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise InputError(place, f"is not a readable pickle: {_first_line(error)}") from None
-    if not isinstance(content, dict):
-        raise InputError(place, f"holds a {type(content).__name__}, expected a dictionary of SMPL arrays")
-    return {str(key): value for key, value in content.items()}
 
 
 def array_value(value: Any, key: str, place: str) -> NDArray[Any] | sp.csr_matrix:
@@ -108,8 +116,64 @@ def array_value(value: Any, key: str, place: str) -> NDArray[Any] | sp.csr_matri
         raise InputError(place, f"{key} is damaged: {_first_line(error)}") from None
 
 
+def plain_value(value: Any, key: str, place: str) -> Any:
+    """A structure of a pickle with every recorded array turned into NumPy, and nothing else left in it.
+
+    Dictionaries (with text keys), lists, numbers, text, bytes and None stay; tuples and object arrays become lists (an
+    object array without dimensions its one element), text arrays NumPy arrays of str.
+
+    Raises:
+        InputError: naming the key and the class that is none of these, or what does not fit in an array.
+    """
+    try:
+        return _plain(value, {}, 0)
+    except _UnsupportedError as error:
+        raise InputError(place, f"{key} holds a {error}, expected numbers and text") from None
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        raise InputError(place, f"{key} is damaged: {_first_line(error)}") from None
+
+
 class _UnsupportedError(Exception):
     pass
+
+
+def _plain(value: Any, seen: dict[int, Any], depth: int) -> Any:
+    """``seen`` keeps what was converted, so that a structure that names one part many times stays as small as it is."""
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return value
+    if depth > MAX_DEPTH:
+        raise _UnsupportedError("structure that is nested too deep")
+    if id(value) not in seen:
+        if isinstance(value, dict):
+            seen[id(value)] = {str(k): _plain(v, seen, depth + 1) for k, v in value.items()}
+        elif isinstance(value, list | tuple):
+            seen[id(value)] = [_plain(v, seen, depth + 1) for v in value]
+        elif isinstance(value, Recorded):
+            seen[id(value)] = _plain_record(value, seen, depth)
+        else:
+            raise _UnsupportedError(type(value).__name__)
+    return seen[id(value)]
+
+
+def _plain_record(value: Recorded, seen: dict[int, Any], depth: int) -> Any:
+    name = value.origin.rsplit(".", 1)[1]
+    if value.origin.startswith(("chumpy.", "scipy.")) or name == "_reconstructor":
+        return _evaluate(value, depth)
+    if name in ("encode", "bytes"):  # how Python 3 writes bytes in protocol 2
+        return _raw_bytes(value)
+    if name == "scalar":
+        dtype, data = value.args
+        return _array((1,), dtype, False, data)[0].item()
+    if name == "_frombuffer":
+        buffer, dtype, shape, order = value.args
+        return _array(shape, dtype, order == "F", buffer)
+    if name != "_reconstruct":
+        raise _UnsupportedError(_shown(value.origin))
+    shape, dtype, fortran, data = value.state[-4:]
+    if not (isinstance(dtype, Recorded) and dtype.args and _OBJECT.fullmatch(str(dtype.args[0]))):
+        return _array(shape, dtype, fortran, data)
+    elements = [_plain(element, seen, depth + 1) for element in data]
+    return elements if len(shape) else elements[0]
 
 
 def _shown(name: str) -> str:
@@ -162,17 +226,17 @@ def _array(shape: Any, dtype: Any, fortran: Any, data: Any) -> NDArray[Any]:
 
 def _number_type(dtype: Any) -> np.dtype[Any]:
     text = dtype.args[0] if isinstance(dtype, Recorded) and dtype.origin == "numpy.dtype" else dtype
-    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    match = (_NUMBER.fullmatch(text) or _TEXT.fullmatch(text)) if isinstance(text, str) else None
     if not match:
         raise _UnsupportedError(f"array of {str(text)[:80]!r}")
-    order = dtype.state[1] if dtype.state else "="
+    order = dtype.state[1] if isinstance(dtype, Recorded) and dtype.state else "="
     return np.dtype(f"{order if order in '<>' else '='}{match[1]}{match[2]}")
 
 
 def _raw_bytes(data: Any) -> bytes:
     """The buffer of an array: a str from Python 2, bytes, or how Python 3 writes bytes in protocol 2."""
-    if isinstance(data, Recorded) and data.origin.rsplit(".", 1)[1] in ("encode", "bytearray"):
-        data = data.args[0]
+    if isinstance(data, Recorded) and data.origin.rsplit(".", 1)[1] in ("encode", "bytearray", "bytes"):
+        data = data.args[0] if data.args else b""  # protocol 2 writes no bytes as bytes()
     return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
 
 
