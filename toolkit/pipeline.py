@@ -30,7 +30,7 @@ from hmrtk.toolkit.records.salvage import read_sound
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.embedded import DATASET as EMBEDDED
 from hmrtk.toolkit.sources.embedded import SPLITS, embedded_records
-from hmrtk.toolkit.sources.registry import open_source, readable_formats
+from hmrtk.toolkit.sources.registry import is_readable, open_source
 
 # -- records ----------------------------------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ def load_records(
 
 def _not_ingested(dataset: str, folder: Path) -> str:
     manifest = load_manifest(dataset)
-    if set(manifest.formats) & set(readable_formats()):
+    if any(is_readable(dataset, fmt) for fmt in manifest.formats):
         step = f"Then: hmrtk ingest --dataset {dataset} --root DIR, which writes {folder}/<split>.parquet."
     else:
         step = (

@@ -12,8 +12,9 @@ import pytest
 
 from hmrtk.toolkit.body.joints import SMPL_NAMES
 from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.sources import registry
 from hmrtk.toolkit.sources.mocap import MocapConfig, action_of, split_of
-from hmrtk.toolkit.sources.registry import open_source, readable_formats
+from hmrtk.toolkit.sources.registry import is_readable, open_source, readable_formats
 from hmrtk.toolkit.sources.skeletons import SKELETONS
 
 
@@ -118,14 +119,14 @@ def test_split_and_action_come_from_the_path(path: str, split: str, action: str)
     assert action_of(Path(path)) == action
 
 
-def test_unknown_names_and_formats_not_readable_yet() -> None:
+def test_unknown_names_and_formats_not_readable_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match="unknown dataset 'bhv'; known: bvh"):
         open_source("bhv")
     with pytest.raises(UnknownNameError, match="unknown format of bvh 'fbx'; known: bvh"):
         open_source("bvh", "fbx")
-    expected = (
-        r"dataset h36m: its format raw is declared .* not readable .*readable formats: embedded, bvh, amc, deepmimic"
-    )
+    monkeypatch.setattr(registry, "_RAW", {})
+    expected = r"dataset h36m: its format raw is declared .* not readable .*formats: embedded, bvh, amc, deepmimic"
     with pytest.raises(InputError, match=expected):
         open_source("h36m", "raw")
-    assert readable_formats() == ("embedded", "bvh", "amc", "deepmimic")
+    assert readable_formats()[:4] == ("embedded", "bvh", "amc", "deepmimic")
+    assert not is_readable("h36m", "raw")

@@ -1,6 +1,7 @@
 """Which reader serves which dataset and format. ``ingest`` asks here, and only here.
 
-In: names; out: a ``Source``. What a dataset is, is said by its manifest; what can be read today, by ``_READERS``.
+In: names; out: a ``Source``. What a dataset is, is said by its manifest; what can be read today, by ``_READERS``. The
+raw files of one dataset are like those of no other: the format ``raw`` has a reader for each, in ``_RAW``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources import amc, bvh, deepmimic
+from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
 
@@ -45,10 +47,22 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
 }
 """format → maker of its source."""
 
+RAW = "raw"
+_RAW: dict[str, Callable[[], Source]] = {
+    "coco": CocoSource,
+    "densepose_coco": lambda: CocoSource("densepose_coco"),
+}
+"""dataset → maker of the source of its raw files."""
+
 
 def readable_formats() -> tuple[str, ...]:
-    """Formats that this version reads."""
+    """Formats that this version reads, whatever the dataset."""
     return tuple(_READERS)
+
+
+def is_readable(dataset: str, fmt: str) -> bool:
+    """Whether this version reads a dataset in a format."""
+    return dataset in _RAW if fmt == RAW else fmt in _READERS
 
 
 def open_source(dataset: str, fmt: str | None = None, mocap: MocapConfig | None = None) -> Source:
@@ -68,8 +82,8 @@ def open_source(dataset: str, fmt: str | None = None, mocap: MocapConfig | None 
         raise UnknownNameError(f"format of {dataset}", fmt, manifest.formats)
     wanted = [fmt] if fmt else list(manifest.formats)
     for name in wanted:
-        if name in _READERS:
-            return _READERS[name](dataset, mocap or MocapConfig())
+        if is_readable(dataset, name):
+            return _RAW[dataset]() if name == RAW else _READERS[name](dataset, mocap or MocapConfig())
     raise InputError(
         f"dataset {dataset}",
         f"its format {' or '.join(wanted)} is declared in the manifest and not readable in this version",
