@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.sources.fields import as_text, json_fields, npz_fields, pickle_fields
+from hmrtk.toolkit.sources.fields import as_gender, as_text, first_betas, json_fields, npz_fields, pickle_fields
 
 CONTENT: dict[str, Any] = {
     "poses": [np.arange(12.0).reshape(2, 6), np.ones((3, 6), np.float32, order="F")],
@@ -132,3 +132,22 @@ def test_missing_and_damaged_files(tmp_path: Path, read: Any) -> None:
 def test_texts() -> None:
     for value in ("male", b"male", np.array("male"), np.array(b"male"), np.array(["male"]), "b'male'"):
         assert as_text(value, "gender", "x") == "male"
+
+
+def test_genders() -> None:
+    given = {"m": "male", b"F": "female", "b'Male'": "male", "neutral": "neutral", "n": "neutral"}
+    for value, name in given.items():
+        assert as_gender(value, "gender", "x") == name
+    with pytest.raises(InputError, match=r"x: gender is 'other', expected one of neutral, male, female"):
+        as_gender("other", "gender", "x")
+
+
+def test_shapes_of_people() -> None:
+    np.testing.assert_array_equal(first_betas(np.arange(16)[None], "betas", "x"), np.arange(10))
+    for value, message in (
+        (np.zeros(9), "betas has 9 values, expected at least 10"),
+        (np.full(10, 1e3), "betas reaches 1000.0, expected at most 20"),
+        (np.full(10, np.nan), "betas has NaN"),
+    ):
+        with pytest.raises(InputError, match=message):
+            first_betas(value, "betas", "x")

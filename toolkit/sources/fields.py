@@ -20,6 +20,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.arrays import GENDERS
+from hmrtk.toolkit.body.parameters import BETA_COUNT, MAX_ABS_BETA
 from hmrtk.toolkit.body.unpickler import plain_value, read_object, read_pickle
 from hmrtk.toolkit.errors import InputError
 
@@ -58,6 +60,14 @@ class Fields:
     def array(self, key: str, *shape: int | None) -> Floats:
         """A value as finite float64 numbers of a shape; None stands for any length."""
         return numbers(self.value(key), key, shape, self.place)
+
+    def betas(self, key: str) -> Floats:
+        """The first 10 of a person's shape coefficients, however many there are.
+
+        Raises:
+            InputError: as ``array``; fewer than 10, or a value that no person has.
+        """
+        return first_betas(self.value(key), key, self.place)
 
     def number(self, key: str) -> float:
         """A single number, with or without dimensions around it."""
@@ -112,6 +122,26 @@ def single_number(value: Any, key: str, place: str) -> float:
     if array.size != 1:
         raise InputError(place, f"{key} has shape {array.shape}, expected a single number")
     return float(numbers(array.reshape(1), key, (1,), place)[0])
+
+
+def first_betas(value: Any, key: str, place: str) -> Floats:
+    """(10,) of (≥ 10,) shape coefficients; ones that are no body are refused."""
+    given = numbers(np.ravel(np.asarray(value)), key, (None,), place)
+    if len(given) < BETA_COUNT:
+        raise InputError(place, f"{key} has {len(given)} values, expected at least {BETA_COUNT}")
+    largest = float(np.abs(given[:BETA_COUNT]).max())
+    if largest > MAX_ABS_BETA:
+        raise InputError(place, f"{key} reaches {largest:.1f}, expected at most {MAX_ABS_BETA:.0f}")
+    return given[:BETA_COUNT]
+
+
+def as_gender(value: Any, key: str, place: str) -> str:
+    """``neutral``, ``male`` or ``female`` of a text that may say m, M, Male, b'male' …"""
+    text = as_text(value, key, place).strip().lower()
+    found = next((name for name in GENDERS if text in (name, name[0])), None)
+    if found is None:
+        raise InputError(place, f"{key} is {text[:40]!r}, expected one of {', '.join(GENDERS)}")
+    return found
 
 
 def as_text(value: Any, key: str, place: str) -> str:

@@ -7,14 +7,14 @@ camera stands level in front of the world's +z, 5 m from the pelvis, and follows
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hmrtk.toolkit.body.model import BodyModel
-from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.body.parameters import BETA_COUNT, BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hmrtk.toolkit.progress import Progress, silent
@@ -54,12 +54,16 @@ class MocapSource:
         suffixes: file endings of the format, lower case.
         read: reads one file into SMPL poses.
         config: sampling and camera.
+        action: names the action of a file by its path below the root.
+        skipped: names of files that have such an ending and no motion.
     """
 
     dataset: str
     suffixes: tuple[str, ...]
     read: Callable[[Path], Motion]
     config: MocapConfig = MocapConfig()
+    action: Callable[[Path], str] = field(default_factory=lambda: action_of)
+    skipped: tuple[str, ...] = ()
 
     def ingest(
         self,
@@ -73,7 +77,8 @@ class MocapSource:
         """Records of all files below ``root``.
 
         A folder called train, val or test on the way to a file names its split (otherwise train); the folder of a file
-        names its action (otherwise the file's name without trailing digits).
+        names its action (otherwise the file's name without trailing digits). Shapes are those of the files where these
+        have any; joints, keypoints and boxes are those of ``body`` in that shape, whatever the gender.
 
         Args:
             root: a folder, or one file.
@@ -91,14 +96,15 @@ class MocapSource:
         files = self._files(root)
         base = root if root.is_dir() else root.parent
         parts: dict[str, list[dict[str, Any]]] = {}
+        inputs: dict[str, str] = {}
         for done, path in enumerate(files):
             relative = path.relative_to(base)
             split = split_of(relative)
             mine = parts.setdefault(split, [])
             if limit is None or sum(len(part["frame"]) for part in mine) < limit:
                 mine.append(self._rows(path, relative, split))
+                inputs[relative.as_posix()] = file_fingerprint(path)
             progress("read", done + 1, len(files), relative.as_posix())
-        inputs = {path.relative_to(base).as_posix(): file_fingerprint(path) for path in files}
         return {split: self._table(mine, split, body, limit, inputs, progress) for split, mine in parts.items()}
 
     def _files(self, root: Path) -> list[Path]:
@@ -106,7 +112,8 @@ class MocapSource:
             return [root]
         if not root.is_dir():
             raise InputError(root, "no such file or directory")
-        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in self.suffixes and p.is_file())
+        named = (p for p in root.rglob("*") if p.suffix.lower() in self.suffixes and p.name not in self.skipped)
+        files = sorted(p for p in named if p.is_file())
         if not files:
             raise InputError(
                 root,
@@ -117,14 +124,18 @@ class MocapSource:
 
     def _rows(self, path: Path, relative: Path, split: str) -> dict[str, Any]:
         """Columns of one file that do not depend on the body."""
-        frames, pose = self.read(path).sampled(self.config.fps)
+        motion = self.read(path)
+        frames, pose = motion.sampled(self.config.fps)
+        betas = np.zeros(BETA_COUNT) if motion.betas is None else motion.betas
         sequence = relative.with_suffix("").as_posix()
         return {
             "sample_id": [f"{self.dataset}/{sequence}/{frame}" for frame in frames.tolist()],
             "sequence": [sequence] * len(frames),
-            "action": [action_of(relative)] * len(frames),
+            "action": [self.action(relative)] * len(frames),
+            "gender": [motion.gender] * len(frames),
             "frame": frames,
             "pose": before_camera(pose),
+            "betas": np.tile(betas, (len(frames), 1)),
         }
 
     def _table(
@@ -138,14 +149,15 @@ class MocapSource:
     ) -> RecordTable:
         from hmrtk.toolkit.sources.projection import derived_columns
 
-        names = ("sample_id", "sequence", "action")
+        names = ("sample_id", "sequence", "action", "gender")
         strings = {name: [value for part in parts for value in part[name]][:limit] for name in names}
         frame = np.concatenate([part["frame"] for part in parts])[:limit]
         pose = np.concatenate([part["pose"] for part in parts])[:limit]
+        betas = np.concatenate([part["betas"] for part in parts])[:limit]
         n, size = len(pose), self.config.image_size
-        parameters = BodyParameters.of(pose[:, 0], pose[:, 1:])
-        pelvis = body.joints(BodyParameters.zeros(1))[0, 0]
-        parameters = parameters.replaced(transl=np.tile([0.0, 0.0, self.config.distance] - pelvis, (n, 1)))
+        parameters = BodyParameters.of(pose[:, 0], pose[:, 1:], betas)
+        pelvis = body.joints(parameters)[:, 0]
+        parameters = parameters.replaced(transl=np.array([0.0, 0.0, self.config.distance]) - pelvis)
         camera: dict[str, Any] = {
             "focal": np.full((n, 2), self.config.focal, np.float32),
             "principal": np.tile(np.array([size[1] / 2, size[0] / 2], np.float32), (n, 1)),
@@ -159,7 +171,6 @@ class MocapSource:
             "split": split,
             "frame": frame,
             "camera_id": "virtual",
-            "gender": "neutral",
             "global_orient": parameters.global_orient,
             "body_pose": parameters.body_pose,
             "betas": parameters.betas,

@@ -15,7 +15,7 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources import amc, bvh, deepmimic
+from hmrtk.toolkit.sources import aist, amass, amc, bvh, deepmimic
 from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
@@ -44,6 +44,8 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "bvh": lambda name, config: MocapSource(name, (".bvh",), bvh.read, config),
     "amc": lambda name, config: MocapSource(name, (".amc",), amc.read, config),
     "deepmimic": lambda name, config: MocapSource(name, (".txt", ".json"), deepmimic.read, config),
+    "amass": lambda name, config: MocapSource(name, (".npz",), amass.read, config, amass.action_of, amass.SKIPPED),
+    "aist": lambda name, config: MocapSource(name, (".pkl",), aist.read, config, aist.action_of),
 }
 """format → maker of its source."""
 

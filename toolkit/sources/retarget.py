@@ -63,12 +63,16 @@ class Motion:
         fps: frames per second.
         place: the file.
         start: number of the first pose's frame in the file.
+        betas: (10,) shape of the person; None where the file has none.
+        gender: neutral, male or female: the body that ``betas`` are meant for.
     """
 
     pose: Floats
     fps: float
     place: str
     start: int = 0
+    betas: Floats | None = None
+    gender: str = "neutral"
 
     def sampled(self, fps: float) -> tuple[NDArray[np.int64], Floats]:
         """Frame numbers of the file and their poses, about ``fps`` per second: the nearest to each tick, none twice."""
