@@ -16,6 +16,7 @@ TOP = ("toolkit", "models", "cli", "datasets_manifest", "reports")
 RANKS = {
     "toolkit.errors": 0,
     "toolkit.progress": 0,
+    "toolkit.wording": 0,
     "datasets_manifest": 0,
     "toolkit.engine": 1,
     "toolkit.geometry": 2,
@@ -62,6 +63,8 @@ DOORS = {
     ),
     "sklearn": ("reports.embedding", "toolkit.prototypes.estimator", "toolkit.prototypes.sweep"),
     "ray": ("toolkit.engine.cluster",),
+    "cdflib": ("toolkit.sources.cdf",),
+    "h5py": ("toolkit.sources.matlab",),
 }
 
 

@@ -18,6 +18,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources import aist, amass, amc, bvh, deepmimic
 from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
+from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
 
 
@@ -53,6 +54,8 @@ RAW = "raw"
 _RAW: dict[str, Callable[[], Source]] = {
     "coco": CocoSource,
     "densepose_coco": lambda: CocoSource("densepose_coco"),
+    "lsp": LspSource,
+    "lspet": lambda: LspSource("lspet"),
 }
 """dataset → maker of the source of its raw files."""
 
