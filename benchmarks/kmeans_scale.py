@@ -255,22 +255,23 @@ def ours_line(name: str, r: dict[str, Any]) -> str:
     return (
         f"| {name} | {r['k']} | {r['dims']} | {r['setup']:.1f} | {r['iteration']:.3f} | {r['iterations']} |"
         f" {r['end_to_end']:.1f} | {r['memory']:.2f} | {share[0]:.2f} / {min(share[1:]):.3f}-{max(share[1:]):.3f} |"
-        f" {wrong} of {r['checked_rows']} | {r['others']:.2f} |"
+        f" {wrong} of {r['checked_rows']} | {r['others']:.2f} | not measured |"
     )
 
 
 def report(done: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# K-Means at full scale",
-        f"{datetime.date.today()}, {len(os.sched_getaffinity(0))} processors, no GPU; each part alone in a process."
+        f"{' and '.join(sorted({r['date'] for r in done.values()}))}, {len(os.sched_getaffinity(0))} processors, no GPU; each part alone in a process."
         " Times in seconds; set-up is fitting the projection, posing and projecting; end to end goes from parameters to"
         " prototypes with all labels and distances. The last column is how many processors others used meanwhile:"
-        " beside them, times are upper bounds.",
+        " beside them, times are upper bounds. The column GPU is for `gpu.py`, where there is one.",
     ]
     head = [
         "| bodies | K | d | set-up | s / iteration | iterations | end to end | peak GB |"
-        " compared in full %: first / later | labels a float64 brute force gives otherwise, at iteration | others |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        " compared in full %: first / later | labels a float64 brute force gives otherwise, at iteration | others |"
+        " GPU |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     ours = {name: r for name, r in done.items() if "setup" in r and "checked" in r}
     lines.append("\n".join(head + [ours_line(name, r) for name, r in ours.items()]))
@@ -375,7 +376,7 @@ def main() -> None:
         if part in done and part not in given.again:
             continue
         print(f"{part} …", flush=True)
-        done[part] = alone(part)
+        done[part] = {**alone(part), "date": str(datetime.date.today())}
         done = {name: done[name] for name in PARTS if name in done}
         kept.write_text(json.dumps(done, indent=1) + "\n")
     (RESULTS / "kmeans_scale.md").write_text(report(done))

@@ -115,12 +115,14 @@ def report(rows: dict[int, dict[str, float]], difference: float) -> str:
     best = max(row["smplx"] for row in rows.values())
     lines = [f"## {datetime.date.today()} · {machine()}", ""]
     lines += [
-        "| batch | pose /s | stream /s | smplx /s | pose : smplx | pose : smplx's best |",
-        "|---|---|---|---|---|---|",
+        "| batch | pose /s | stream /s | smplx /s | pose : smplx | pose : smplx's best | GPU (`gpu.py`) |",
+        "|---|---|---|---|---|---|---|",
     ]
     for count, row in rows.items():
         speeds = " | ".join(f"{row[n]:.0f}" for n in ("pose", "stream", "smplx"))
-        lines.append(f"| {count} | {speeds} | {row['pose'] / row['smplx']:.1f} | {row['pose'] / best:.1f} |")
+        lines.append(
+            f"| {count} | {speeds} | {row['pose'] / row['smplx']:.1f} | {row['pose'] / best:.1f} | not measured |"
+        )
     lines += ["", f"Largest difference from smplx (float32): {difference:.1e} m.", "", ""]
     return "\n".join(lines)
 

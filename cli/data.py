@@ -10,6 +10,7 @@ import click
 
 from hmrtk.cli.console import Console
 from hmrtk.cli.options import PATH, PLACE, Selection, chosen, data_options, engine_option, json_option, selects_records
+from hmrtk.toolkit.wording import counted
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.records.remote import Place
@@ -159,6 +160,7 @@ def build_prototypes(
     from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
     from hmrtk.toolkit.prototypes.update import INITS
+    from hmrtk.toolkit.records.artefact import require_writable
     from hmrtk.toolkit.records.remote import located
     from hmrtk.toolkit.records.salvage import NAMED, some_of
 
@@ -174,6 +176,7 @@ def build_prototypes(
                  init=None if start else init, n_init=n_init),
     )  # fmt: skip
     out = out or pipeline.prototype_path(console.workspace, name, config)
+    require_writable(out)
     with contextlib.closing(engine_by_name(engine, workers)) as running:
         cluster = running if isinstance(running, RayEngine) else None
         run = pipeline.build_prototypes(records, body, config, out, console.progress, start, cluster)
@@ -255,8 +258,8 @@ def prototype_lines(value: dict[str, Any]) -> list[str]:
     compared = value["certified"] + value["rechecked"]
     stopped = f" ({value['stopped']})" if value["stopped"] else ""
     return [
-        f"{value['method']}: {value['k']} prototypes of {value['samples']} bodies, "
-        f"{value['iterations']} iterations{stopped}",
+        f"{value['method']}: {counted(value['k'], 'prototype')} of {counted(value['samples'], 'body', 'bodies')}, "
+        f"{counted(value['iterations'], 'iteration')}{stopped}",
         f"labels: {value['certified']} of {compared} proved by bounds, {value['rechecked']} compared in full",
         f"mean distance: {value['mean_distance_mm']:.1f} mm to the assigned prototype, "
         f"{value['mean_distance_to_singular_mm']:.1f} mm to the singular one",
@@ -282,5 +285,6 @@ def shard_lines(value: dict[str, Any]) -> list[str]:
     """A finished ``build-shards`` in words."""
     splits = ", ".join(f"{name} {rows}" for name, rows in value["splits"].items())
     return [
-        f"{value['rows']} rows ({splits}) in {value['shards']} shards, {value['bytes'] / 1e6:.0f} MB: {value['out']}"
+        f"{counted(value['rows'], 'row')} ({splits}) in {counted(value['shards'], 'shard')}, "
+        f"{value['bytes'] / 1e6:.0f} MB: {value['out']}"
     ]

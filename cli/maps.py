@@ -8,6 +8,7 @@ import click
 
 from hmrtk.cli.console import Console
 from hmrtk.cli.options import PLACE, Selection, selects_records
+from hmrtk.toolkit.wording import counted
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.records.remote import Place
@@ -84,11 +85,11 @@ def render_iuv(
 
 def iuv_lines(run: IUVRun) -> list[str]:
     """A finished ``render-iuv`` in words."""
-    lines = [f"IUV maps of {run.rows} people in {run.out}"]
+    lines = [f"IUV maps of {counted(run.rows, 'person', 'people')} in {run.out}"]
     if run.made < run.rows:
         lines.append(f"{run.rows - run.made} of them were there already")
     if run.left_out:
-        lines.append(f"{run.left_out} rows left out: no body, or too few joints to solve a camera")
+        lines.append(f"{counted(run.left_out, 'row')} left out: no body, or too few joints to solve a camera")
     return [*lines, f"look at {run.preview}"] if run.preview else lines
 
 

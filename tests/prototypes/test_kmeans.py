@@ -209,7 +209,7 @@ def test_progress_tells_the_mean_distance_of_every_iteration(body: BodyModel, bo
 
     fit = fit_prototypes(bodies, body, PrototypeConfig(k=8, max_iter=20), listen)
     assert len(notes) == len(fit.history) + 1
-    assert notes[0][2] == f"mean distance {fit.history[0]['mean_distance']:.5g} m²"
+    assert notes[0][2] == f"mean γ {fit.history[0]['mean_distance']:.5g} m²"
     assert notes[-1][:2] == (20, 20)
 
 

@@ -163,3 +163,22 @@ def test_provenance_names_everything() -> None:
     assert block["inputs"] == {"records": "aa"}
     assert block["seed"] == 3
     assert block["package"] == artefact.package_version()
+
+
+def test_devices_pipes_and_folders_are_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "device or pipe"), ("folder", "folder")):
+        with pytest.raises(OutputError, match=f"{name}: cannot be written: it is a {kind}, expected a file"):
+            artefact.write_bytes(tmp_path / name, b"x")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:
+    artefact.require_writable(tmp_path / "new" / "file")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "taken").write_text("here")
+    artefact.require_writable(tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "here"
+    with pytest.raises(OutputError, match="taken/file: cannot be written"):
+        artefact.require_writable(tmp_path / "taken" / "file")

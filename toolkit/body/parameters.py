@@ -15,6 +15,9 @@ BETA_COUNT = 10
 MAX_ABS_BETA = 20.0
 """A |β| beyond this (20 standard deviations) is a corrupt value, not a body."""
 
+MEND = "mend the row or leave it out, as build-prototypes --on-error skip does"
+"""The remedy for rows that hold no body."""
+
 _SHAPES = {"global_orient": (3,), "body_pose": (JOINT_COUNT - 1, 3), "betas": (BETA_COUNT,), "transl": (3,)}
 
 
@@ -96,9 +99,11 @@ class BodyParameters:
             array = getattr(self, field.name)
             bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
             if bad.any():
-                raise InputError(f"{place} row {int(bad.argmax())}", f"{field.name} has NaN or infinite values")
+                raise InputError(f"{place} row {int(bad.argmax())}", f"{field.name} has NaN or infinite values", MEND)
         absurd = np.abs(self.betas).max(axis=1, initial=0) > MAX_ABS_BETA
         if absurd.any():
             row = int(absurd.argmax())
             value = float(np.abs(self.betas[row]).max())
-            raise InputError(f"{place} row {row}", f"|betas| reaches {value:.1f}, expected at most {MAX_ABS_BETA:.0f}")
+            raise InputError(
+                f"{place} row {row}", f"|betas| reaches {value:.1f}, expected at most {MAX_ABS_BETA:.0f}", MEND
+            )

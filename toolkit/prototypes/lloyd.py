@@ -93,7 +93,7 @@ def run_lloyd(
         iteration = len(state.history)
         statistics = population.step(state.centres, fresh=state.before is None)
         entry = _entry(statistics, iteration)
-        progress("K-Means", iteration, max_iter, f"mean distance {statistics.mean:.5g} m²")
+        progress("K-Means", iteration, max_iter, f"mean γ {statistics.mean:.5g} m²")
         stopped = _stop([*state.history, entry], max_iter, tol)
         moved = centres_from(statistics, state.centres)
         moved, entry["reseeded"] = (moved, 0) if stopped else reseed_empty(moved, statistics)
@@ -104,7 +104,7 @@ def run_lloyd(
             keep(state)
     assert state.best is not None
     if len(state.history) <= max_iter:  # it stopped early; else the last iteration has said so
-        progress("K-Means", max_iter, max_iter, f"mean distance {state.best_mean:.5g} m²")
+        progress("K-Means", max_iter, max_iter, f"mean γ {state.best_mean:.5g} m²")
     return Run(state.best, state.best_mean, list(state.history), stopped, state.kept)
 
 

@@ -91,6 +91,10 @@ def atomic_path(target: str | Place) -> Iterator[Path]:
         return
     temporary: Path | None = None
     try:
+        if target.exists() and not target.is_file():
+            raise OutputError(
+                f"{target}: cannot be written: it is a {_kind(target)}, expected a file (choose another --out)"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         os.close(handle)
@@ -107,6 +111,23 @@ def atomic_path(target: str | Place) -> Iterator[Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def require_writable(target: str | Place) -> None:
+    """Refuse a place where ``target`` could not be written, before the work that leads to it.
+
+    Raises:
+        OutputError: naming ``target``. Object stores are not asked.
+    """
+    target = located(target)
+    if isinstance(target, RemotePath):
+        return
+    with contextlib.suppress(_Tried), atomic_path(target):
+        raise _Tried
+
+
+class _Tried(Exception):
+    """Leaves ``atomic_path`` without a file."""
 
 
 @contextlib.contextmanager
@@ -253,6 +274,10 @@ def read_parquet(
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+
+
+def _kind(path: Path) -> str:
+    return "folder" if path.is_dir() else "device or pipe"
 
 
 def _umask() -> int:

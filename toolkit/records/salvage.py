@@ -16,6 +16,7 @@ from hmrtk.toolkit.records.artefact import read_parquet
 from hmrtk.toolkit.records.record import KIND, RECORD_SCHEMA, SCHEMA_VERSION, RecordMetadata
 from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.wording import counted
 
 NAMED = 5
 """So many rows that were left out are named."""
@@ -65,7 +66,7 @@ def bad_rows(records: RecordTable) -> dict[int, str]:
 def some_of(left_out: list[str]) -> str:
     """The first few, for a message: ``3 rows left out: a row 1: …; …``."""
     more = f"; and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
-    return f"{len(left_out)} rows left out: {'; '.join(left_out[:NAMED])}{more}"
+    return f"{counted(len(left_out), 'row')} left out: {'; '.join(left_out[:NAMED])}{more}"
 
 
 def _note(reasons: dict[int, str], bad: NDArray[np.bool_], why: str) -> None:

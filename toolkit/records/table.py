@@ -18,11 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.body.parameters import MEND, BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
 from hmrtk.toolkit.records.record import BODY_COLUMNS, KIND, RECORD_SCHEMA, SCHEMA_VERSION, RecordMetadata
 from hmrtk.toolkit.records.remote import Place
+
+_MEND = "mend the row or leave it out"
+_PATHS = "write paths relative to the folder that --images names"
+_UNIQUE = "give every row an id of its own"
+_INGEST = "make the table with hmrtk ingest or RecordTable.from_columns"
 
 
 class RecordTable:
@@ -180,7 +185,7 @@ class RecordTable:
 def _conform(table: pa.Table, place: str) -> pa.Table:
     missing = [n for n in RECORD_SCHEMA.names if n not in table.column_names]
     if missing:
-        raise InputError(place, f"has no column {', '.join(missing)}")
+        raise InputError(place, f"has no column {', '.join(missing)}", _INGEST)
     table = table.select(RECORD_SCHEMA.names)
     for found, expected in zip(table.schema, RECORD_SCHEMA, strict=True):
         if found.type != expected.type:
@@ -218,7 +223,9 @@ def _check_ids(records: RecordTable) -> None:
     seen: dict[str, int] = {}
     for row, name in enumerate(ids.to_pylist()):
         if name in seen:
-            raise InputError(f"{records.place} row {row}", f"sample_id {name!r} is already in row {seen[name]}")
+            raise InputError(
+                f"{records.place} row {row}", f"sample_id {name!r} is already in row {seen[name]}", _UNIQUE
+            )
         seen[name] = row
 
 
@@ -228,7 +235,7 @@ def _check_paths(records: RecordTable) -> None:
         parts = PurePosixPath(path.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts:
             row = records.table["image_path"].to_pylist().index(path)
-            raise InputError(f"{records.place} row {row}", f"image_path {path!r} leaves the image root")
+            raise InputError(f"{records.place} row {row}", f"image_path {path!r} leaves the image root", _PATHS)
 
 
 def _check_finite(records: RecordTable) -> None:
@@ -237,7 +244,9 @@ def _check_finite(records: RecordTable) -> None:
         values = records.array(name)[rows]
         bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if bad.any():
-            raise InputError(f"{records.place} row {int(rows[bad.argmax()])}", f"{name} has NaN or infinite values")
+            raise InputError(
+                f"{records.place} row {int(rows[bad.argmax()])}", f"{name} has NaN or infinite values", MEND
+            )
 
 
 def _check_boxes(records: RecordTable) -> None:
@@ -246,11 +255,11 @@ def _check_boxes(records: RecordTable) -> None:
     empty = (box[:, 2] <= box[:, 0]) | (box[:, 3] <= box[:, 1])
     if empty.any():
         row = int(rows[empty.argmax()])
-        raise InputError(f"{records.place} row {row}", f"bbox_xyxy {box[empty.argmax()].tolist()} is empty")
+        raise InputError(f"{records.place} row {row}", f"bbox_xyxy {box[empty.argmax()].tolist()} is empty", _MEND)
     rows = np.flatnonzero(records.has("image_size"))
     zero = (records.array("image_size")[rows] <= 0).any(axis=1)
     if zero.any():
-        raise InputError(f"{records.place} row {int(rows[zero.argmax()])}", "image_size has a zero side")
+        raise InputError(f"{records.place} row {int(rows[zero.argmax()])}", "image_size has a zero side", _MEND)
 
 
 def _renumbered(error: InputError, rows: NDArray[Any], place: str) -> InputError:

@@ -23,6 +23,7 @@ from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.index import ShardEntry, ShardIndex
 from hmrtk.toolkit.shards.rows import RowGroups, open_shard
 from hmrtk.toolkit.shards.schema import CHART_COUNT, shard_schema
+from hmrtk.toolkit.wording import counted
 
 STAGE = "verify"
 MAX_METRES = 5.0
@@ -57,11 +58,14 @@ class VerifyReport:
 
     def lines(self) -> list[str]:
         """The same for a person."""
-        found = f"{self.rows} rows in {self.shards} shards, {self.pictures} pictures decoded"
+        found = (
+            f"{counted(self.rows, 'row')} in {counted(self.shards, 'shard')}, "
+            f"{counted(self.pictures, 'picture')} decoded"
+        )
         if self.ok:
             return [f"{self.root}: all well: {found}"]
         remedy = "run build-shards again: damaged shards are built anew"
-        return [*self.problems, f"{self.root}: {len(self.problems)} problems in {found} ({remedy})"]
+        return [*self.problems, f"{self.root}: {counted(len(self.problems), 'problem')} in {found} ({remedy})"]
 
 
 def verify_shards(root: Place | str, progress: Progress = silent) -> VerifyReport:
