@@ -260,9 +260,10 @@ def ours_line(name: str, r: dict[str, Any]) -> str:
 
 
 def report(done: dict[str, dict[str, Any]]) -> str:
+    days = " and ".join(sorted({r["date"] for r in done.values()}))
     lines = [
         "# K-Means at full scale",
-        f"{' and '.join(sorted({r['date'] for r in done.values()}))}, {len(os.sched_getaffinity(0))} processors, no GPU; each part alone in a process."
+        f"{days}, {len(os.sched_getaffinity(0))} processors, no GPU; each part alone in a process."
         " Times in seconds; set-up is fitting the projection, posing and projecting; end to end goes from parameters to"
         " prototypes with all labels and distances. The last column is how many processors others used meanwhile:"
         " beside them, times are upper bounds. The column GPU is for `gpu.py`, where there is one.",
