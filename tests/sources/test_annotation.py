@@ -11,8 +11,11 @@ from hmrtk.toolkit.sources.annotation import (
     H36M17_SLOTS,
     LSP14_SLOTS,
     MPII16_SLOTS,
+    confident,
     gathered,
+    image_paths,
     in_spin24,
+    person_ids,
     square_boxes,
 )
 
@@ -51,3 +54,23 @@ def test_columns_of_files_are_joined() -> None:
     assert joined["b"].shape == (3, 2)
     with pytest.raises(InputError, match="have columns a, expected a, b"):
         gathered([one, {"a": []}])
+
+
+def test_picture_names_stay_below_their_folder() -> None:
+    assert image_paths(["a/b.jpg", "a\\b.jpg", "./c.png"], "f") == ["a/b.jpg", "a/b.jpg", "c.png"]
+    for name in ("", "/a.jpg", "a/../../b.jpg", "C:\\a.jpg", "..\\a.jpg", "\\\\host\\a.jpg"):
+        with pytest.raises(InputError, match="f row 1: picture .* is not a path below the folder of the pictures"):
+            image_paths(["a.jpg", name], "f")
+
+
+def test_ids_count_the_people_of_a_picture() -> None:
+    assert person_ids("d", "s", ["a", "b", "a"]) == ["d/s/a/0", "d/s/b/0", "d/s/a/1"]
+
+
+def test_confidence_is_cut_and_what_has_none_is_zero() -> None:
+    joints = np.array([[[1, 2, 2], [3, 4, -1], [np.nan, 5, 0], [6, 7, 0.5]]], np.float32)
+    np.testing.assert_array_equal(confident(joints, "f", "part")[0], [[1, 2, 1], [0, 0, 0], [0, 0, 0], [6, 7, 0.5]])
+    for bad in ([np.nan, 5, 1], [1, 5, np.nan]):
+        joints[0, 2] = bad
+        with pytest.raises(InputError, match="f row 0: part has NaN or infinite values"):
+            confident(joints, "f", "part")

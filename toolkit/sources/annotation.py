@@ -6,7 +6,9 @@ read pictures' annotations; motion capture does not need it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -88,3 +90,52 @@ def gathered(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else:
             columns[name] = [item for value in values for item in value]
     return columns
+
+
+def image_paths(names: Iterable[str], place: object) -> list[str]:
+    """Names of pictures with forward slashes, each proven to stay below the folder of the pictures.
+
+    Args:
+        names: as a file has them, on whatever system it was written.
+        place: the file, for error messages.
+
+    Raises:
+        InputError: an empty name, an absolute one, or one with ``..``; the row is named.
+    """
+    paths = []
+    for row, name in enumerate(names):
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or not path.parts or "\0" in name:
+            raise InputError(f"{place} row {row}", f"picture {name!r} is not a path below the folder of the pictures")
+        paths.append(str(path))
+    return paths
+
+
+def person_ids(dataset: str, split: str, stems: Iterable[str]) -> list[str]:
+    """``<dataset>/<split>/<stem>/<person>``: rows of one picture are counted in their order, from 0.
+
+    The same for every prefix of the rows, so a limit does not change an id.
+    """
+    seen: Counter[str] = Counter()
+    ids = []
+    for stem in stems:
+        ids.append(f"{dataset}/{split}/{stem}/{seen[stem]}")
+        seen[stem] += 1
+    return ids
+
+
+def confident(joints: NDArray[np.float32], place: object, key: str) -> NDArray[np.float32]:
+    """Joints (N, J, C) whose last channel is a confidence in 0..1, and whose coordinates are finite.
+
+    Larger confidences (COCO's visibility 2) become 1, negative ones 0; a joint without confidence is all zeros,
+    whatever the file has in its place.
+
+    Raises:
+        InputError: a joint with confidence, or a confidence, is NaN or infinite; the row is named.
+    """
+    bad = ~np.isfinite(joints[..., -1]) | ((joints[..., -1] > 0) & ~np.isfinite(joints).all(axis=-1))  # (N, J)
+    if bad.any():
+        row = int(bad.any(axis=1).argmax())
+        raise InputError(f"{place} row {row}", f"{key} has NaN or infinite values")
+    confidence = np.clip(joints[..., -1:], 0, 1)
+    return np.where(confidence > 0, np.concatenate([joints[..., :-1], confidence], axis=-1), 0).astype(np.float32)

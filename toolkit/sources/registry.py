@@ -20,6 +20,8 @@ from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
+from hmrtk.toolkit.sources.mpii import MpiiSource
+from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
 
 
 class Source(Protocol):
@@ -47,6 +49,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "deepmimic": lambda name, config: MocapSource(name, (".txt", ".json"), deepmimic.read, config),
     "amass": lambda name, config: MocapSource(name, (".npz",), amass.read, config, amass.action_of, amass.SKIPPED),
     "aist": lambda name, config: MocapSource(name, (".pkl",), aist.read, config, aist.action_of),
+    "spin_npz": lambda name, config: SpinNpzSource(name),
 }
 """format → maker of its source."""
 
@@ -56,6 +59,7 @@ _RAW: dict[str, Callable[[], Source]] = {
     "densepose_coco": lambda: CocoSource("densepose_coco"),
     "lsp": LspSource,
     "lspet": lambda: LspSource("lspet"),
+    "mpii": MpiiSource,
 }
 """dataset → maker of the source of its raw files."""
 
