@@ -22,6 +22,7 @@ from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
 from hmrtk.toolkit.sources.mpii import MpiiSource
 from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
+from hmrtk.toolkit.sources.threedpw import ThreedpwSource
 
 
 class Source(Protocol):
@@ -55,6 +56,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
 
 RAW = "raw"
 _RAW: dict[str, Callable[[], Source]] = {
+    "3dpw": ThreedpwSource,
     "coco": CocoSource,
     "densepose_coco": lambda: CocoSource("densepose_coco"),
     "lsp": LspSource,
