@@ -59,7 +59,7 @@ def test_columns_of_files_are_joined() -> None:
 def test_picture_names_stay_below_their_folder() -> None:
     assert image_paths(["a/b.jpg", "a\\b.jpg", "./c.png"], "f") == ["a/b.jpg", "a/b.jpg", "c.png"]
     for name in ("", "/a.jpg", "a/../../b.jpg", "C:\\a.jpg", "..\\a.jpg", "\\\\host\\a.jpg"):
-        with pytest.raises(InputError, match="f row 1: picture .* is not a path below the folder of the pictures"):
+        with pytest.raises(InputError, match=r"f row 1: picture .* is not a path below the folder of the pictures"):
             image_paths(["a.jpg", name], "f")
 
 
