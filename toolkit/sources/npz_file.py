@@ -82,15 +82,7 @@ class NpzFile:
         Raises:
             InputError: no such key, no numbers, another shape, or a value that is not finite (its row is named).
         """
-        values = self._read(key, "bfiu")
-        width = int(np.prod(shape, dtype=np.int64))
-        if int(np.prod(values.shape[1:], dtype=np.int64)) != width:
-            raise InputError(self.path, f"{key} has shape {self._shape(key)}, expected {(self.total, *shape)}")
-        values = values.reshape(self.rows, *shape)
-        bad = ~np.isfinite(values).reshape(self.rows, width).all(axis=1) if finite else np.zeros(self.rows, bool)
-        if bad.any():
-            raise InputError(f"{self.path} row {int(bad.argmax())}", f"{key} has NaN or infinite values")
-        return values
+        return _shaped(self._read(key, "bfiu"), shape, key, self.path, self.total, finite)
 
     def flags(self, key: str) -> NDArray[np.bool_] | None:
         """(rows,) true where ``key`` is not 0; None without it."""
@@ -161,6 +153,67 @@ class NpzFile:
         values = np.empty(self.rows, object)
         values[:] = items[: self.rows]
         return values
+
+
+class NpyFile:
+    """An ``.npy`` of numbers with one row per person; a context manager.
+
+    Args:
+        path: the file.
+        limit: read at most so many rows.
+
+    Attributes:
+        total: how many rows it has. rows: how many of them are read.
+
+    Raises:
+        InputError: missing, damaged or foreign file, or one that does not hold numbers.
+    """
+
+    def __init__(self, path: Path, limit: int | None = None) -> None:
+        self.path = path
+        if not path.is_file():
+            raise InputError(path, "no such file")
+        self._stream = path.open("rb")
+        try:
+            self._shape, self._fortran, self._dtype = _header(self._stream, str(path))
+            if self._dtype.kind not in "bfiu" or not self._shape or not self._shape[0]:
+                raise InputError(path, f"holds {self._dtype} of shape {self._shape}, expected rows of numbers")
+        except InputError:
+            self._stream.close()
+            raise
+        self.total = int(self._shape[0])
+        self.rows = self.total if limit is None else min(self.total, limit)
+
+    def __enter__(self) -> NpyFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stream.close()
+
+    def numbers(self, *shape: int) -> NDArray[np.float32]:
+        """(rows, *shape) float32 and finite; to be asked for once.
+
+        Raises:
+            InputError: another shape, a truncated file, or a value that is not finite (its row is named).
+        """
+        try:
+            values = _rows(self._stream, self._shape, self._fortran, self._dtype, self.rows)
+        except (*_DAMAGED, MemoryError) as error:
+            raise InputError(self.path, f"is damaged: {_first_line(error)}") from None
+        return _shaped(values, shape, "the array", self.path, self.total)
+
+
+def _shaped(
+    values: NDArray[np.float32], shape: tuple[int, ...], key: str, path: Path, total: int, finite: bool = True
+) -> NDArray[np.float32]:
+    """The values with rows of a shape, when they have as many numbers and are finite."""
+    rows, width = len(values), int(np.prod(shape, dtype=np.int64))
+    if int(np.prod(values.shape[1:], dtype=np.int64)) != width:
+        raise InputError(path, f"{key} has shape {(total, *values.shape[1:])}, expected {(total, *shape)}")
+    bad = ~np.isfinite(values).reshape(rows, width).all(axis=1) if finite else np.zeros(rows, bool)
+    if bad.any():
+        raise InputError(f"{path} row {int(bad.argmax())}", f"{key} has NaN or infinite values")
+    return values.reshape(rows, *shape)
 
 
 def _header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

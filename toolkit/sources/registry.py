@@ -20,7 +20,9 @@ from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
+from hmrtk.toolkit.sources.mpi_inf_3dhp import MpiInfSource
 from hmrtk.toolkit.sources.mpii import MpiiSource
+from hmrtk.toolkit.sources.spin_fits import FINAL, STATIC, SpinFitsSource
 from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
 from hmrtk.toolkit.sources.threedpw import ThreedpwSource
 
@@ -51,6 +53,8 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "amass": lambda name, config: MocapSource(name, (".npz",), amass.read, config, amass.action_of, amass.SKIPPED),
     "aist": lambda name, config: MocapSource(name, (".pkl",), aist.read, config, aist.action_of),
     "spin_npz": lambda name, config: SpinNpzSource(name),
+    "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
+    "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
 }
 """format → maker of its source."""
 
@@ -61,6 +65,7 @@ _RAW: dict[str, Callable[[], Source]] = {
     "densepose_coco": lambda: CocoSource("densepose_coco"),
     "lsp": LspSource,
     "lspet": lambda: LspSource("lspet"),
+    "mpi_inf_3dhp": MpiInfSource,
     "mpii": MpiiSource,
 }
 """dataset → maker of the source of its raw files."""
