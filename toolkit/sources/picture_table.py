@@ -57,7 +57,9 @@ def first_file(root: Path, names: Sequence[str], dataset: str) -> Path:
     return found
 
 
-def checked_finite(values: NDArray[np.floating], path: Path, name: str, row: str = "row") -> None:
+def checked_finite(
+    values: NDArray[np.floating], path: Path, name: str, row: str = "row", numbers: NDArray[np.integer] | None = None
+) -> None:
     """Refuse NaN and infinity.
 
     Args:
@@ -65,13 +67,16 @@ def checked_finite(values: NDArray[np.floating], path: Path, name: str, row: str
         path: the file they are from.
         name: what they are called there.
         row: what its N rows are called.
+        numbers: (N,) of the rows; from 0 when left out.
 
     Raises:
-        InputError: names the file and the first bad row, counted from 0.
+        InputError: names the file and the first bad row.
     """
-    bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if bad.any():
-        raise InputError(f"{path} {row} {int(bad.argmax())}", f"{name} has NaN or infinite values")
+        first = int(bad.argmax())
+        number = first if numbers is None else int(numbers[first])
+        raise InputError(f"{path} {row} {number}", f"{name} has NaN or infinite values")
 
 
 def joint_boxes(keypoints: NDArray[np.floating]) -> NDArray[np.float32]:
