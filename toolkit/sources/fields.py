@@ -7,6 +7,7 @@ shape, texts and lists, or one ``InputError`` that names file and key. Nothing i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -177,10 +178,15 @@ def pickle_fields(path: Path, expected: str) -> Fields:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
 
 
-def json_fields(path: Path) -> Fields:
-    """The object of a JSON file."""
+def json_fields(path: Path, compact: bool = False) -> Fields:
+    """The object of a JSON file.
+
+    Args:
+        path: the file.
+        compact: lists of numbers in inner objects become arrays while reading, in a tenth of the memory.
+    """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), object_hook=_compact if compact else None)
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -188,6 +194,15 @@ def json_fields(path: Path) -> Fields:
     if not isinstance(content, dict):
         raise InputError(path, f"holds a {type(content).__name__}, expected an object")
     return Fields(content, str(path))
+
+
+def _compact(content: dict[str, Any]) -> dict[str, Any]:
+    for key, value in content.items():
+        if isinstance(value, list):
+            with contextlib.suppress(ValueError, TypeError, OverflowError):  # ragged, or no numbers: stays as it is
+                array = np.asarray(value)
+                content[key] = array if array.dtype.kind in "fiub" else value
+    return content
 
 
 def npz_fields(path: Path, wanted: Collection[str]) -> Fields:

@@ -24,6 +24,7 @@ from hmrtk.toolkit.sources.mpi_inf_3dhp import MpiInfSource
 from hmrtk.toolkit.sources.mpii import MpiiSource
 from hmrtk.toolkit.sources.spin_fits import FINAL, STATIC, SpinFitsSource
 from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
+from hmrtk.toolkit.sources.threedoh import ThreedohSource
 from hmrtk.toolkit.sources.threedpw import ThreedpwSource
 
 
@@ -60,6 +61,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
 
 RAW = "raw"
 _RAW: dict[str, Callable[[], Source]] = {
+    "3doh": ThreedohSource,
     "3dpw": ThreedpwSource,
     "coco": CocoSource,
     "densepose_coco": lambda: CocoSource("densepose_coco"),
