@@ -18,6 +18,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources import aist, amass, amc, bvh, deepmimic
 from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
+from hmrtk.toolkit.sources.h36m import H36mSource
 from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
 from hmrtk.toolkit.sources.mpi_inf_3dhp import MpiInfSource
@@ -65,6 +66,7 @@ _RAW: dict[str, Callable[[], Source]] = {
     "3dpw": ThreedpwSource,
     "coco": CocoSource,
     "densepose_coco": lambda: CocoSource("densepose_coco"),
+    "h36m": H36mSource,
     "lsp": LspSource,
     "lspet": lambda: LspSource("lspet"),
     "mpi_inf_3dhp": MpiInfSource,
