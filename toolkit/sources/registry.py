@@ -17,8 +17,10 @@ from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources import aist, amass, amc, bvh, deepmimic
 from hmrtk.toolkit.sources.coco import CocoSource
+from hmrtk.toolkit.sources.eft import EftSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.h36m import H36mSource
+from hmrtk.toolkit.sources.humandata import HumanDataSource
 from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
 from hmrtk.toolkit.sources.mpi_inf_3dhp import MpiInfSource
@@ -54,7 +56,9 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "deepmimic": lambda name, config: MocapSource(name, (".txt", ".json"), deepmimic.read, config),
     "amass": lambda name, config: MocapSource(name, (".npz",), amass.read, config, amass.action_of, amass.SKIPPED),
     "aist": lambda name, config: MocapSource(name, (".pkl",), aist.read, config, aist.action_of),
+    "humandata": lambda name, config: HumanDataSource(name),
     "spin_npz": lambda name, config: SpinNpzSource(name),
+    "eft": lambda name, config: EftSource(name),
     "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
     "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
 }
