@@ -175,7 +175,7 @@ def read_annotations(path: Path) -> dict[str, list[dict[str, Any]]]:
     """``images`` and ``annotations`` of a COCO json.
 
     What no record needs (outlines, masks, surface points) is dropped while the text is parsed, so that memory stays at
-    about twice the file.
+    about three times the file.
 
     Raises:
         InputError: missing, truncated, not json, or not COCO's.
