@@ -58,9 +58,11 @@ class Fields:
             raise InputError(self.place, f"has no {key}", f"its keys: {there}")
         return self.convert(self.values[key], key, self.place)
 
-    def array(self, key: str, *shape: int | None, rows: NDArray[np.integer] | None = None) -> Floats:
-        """A value as finite float64 numbers of a shape; arguments and errors as in ``numbers``."""
-        return numbers(self.value(key), key, shape, self.place, rows)
+    def array(
+        self, key: str, *shape: int | None, rows: NDArray[np.integer] | None = None, finite: bool = True
+    ) -> Floats:
+        """A value as float64 numbers of a shape; arguments and errors as in ``numbers``."""
+        return numbers(self.value(key), key, shape, self.place, rows, finite)
 
     def betas(self, key: str) -> Floats:
         """The first 10 of a person's shape coefficients, however many there are.
@@ -95,14 +97,22 @@ class Fields:
         return Fields(value, f"{self.place} {key}")
 
 
-def numbers(value: Any, key: str, shape: Shape, place: str, rows: NDArray[np.integer] | None = None) -> Floats:
-    """``value`` as finite float64 numbers of a shape.
+def numbers(
+    value: Any,
+    key: str,
+    shape: Shape,
+    place: str,
+    rows: NDArray[np.integer] | None = None,
+    finite: bool = True,
+) -> Floats:
+    """``value`` as float64 numbers of a shape.
 
     Args:
         value: anything array-like.
         key: its name. place: the file, for error messages.
         shape: None stands for any length.
         rows: only these; the others need not be finite.
+        finite: refuse NaN and infinity.
 
     Raises:
         InputError: no numbers, another shape, NaN or infinity; key, shape and first bad row are named.
@@ -119,7 +129,7 @@ def numbers(value: Any, key: str, shape: Shape, place: str, rows: NDArray[np.int
         raise InputError(place, f"{key} has shape {array.shape}, expected ({wanted})")
     if rows is not None:
         array = array[rows]
-    if not np.isfinite(array).all():
+    if finite and not np.isfinite(array).all():
         first = int((~np.isfinite(array.reshape(len(array), -1)).all(axis=1)).argmax()) if array.ndim else 0
         row = first if rows is None else int(rows[first])
         raise InputError(f"{place} row {row}", f"{key} has NaN or infinite values")
