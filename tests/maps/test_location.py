@@ -183,3 +183,8 @@ def test_faces_smaller_than_a_texel_lose_no_vertex() -> None:
     assert len(rows) == 6890
     upside_down = replace(onepiece_atlas(), corner_faces=onepiece_atlas().corner_faces[:, ::-1])
     np.testing.assert_array_equal(UVSpace(upside_down, 24).mask, space.mask)
+
+
+def test_no_bodies_no_maps(posed: Body) -> None:
+    space = UVSpace(onepiece_atlas(), 16)
+    assert space.location(posed.vertices[:0], posed.joints[:0, 0]).shape == (0, 3, 16, 16)

@@ -157,6 +157,15 @@ def test_rows_without_a_body_have_null_maps_and_keep_their_neighbours(composer, 
         assert (read(blind, name)[kept] == read(table, name)[kept]).all()
 
 
+def test_a_chunk_without_bodies_keeps_its_rows_and_pictures(composer, records):
+    """Data sets with 2D annotations only: every map is null, boxes and crop columns are there."""
+    blind = composer(Chunk(without(records, "body_pose", rows=range(len(records))), np.arange(len(records))))
+    assert len(blind) == len(records)
+    for name in ("iuv", "location", "joint", "displacement", "part_visibility"):
+        assert blind[name].null_count == len(records)
+    assert blind["region"].null_count == 0
+
+
 def test_rows_without_any_camera_have_no_maps_and_no_crop_camera(composer, records):
     blind = composer(Chunk(without(records, "keypoints2d", "focal", rows=[2]), np.arange(len(records))))
     assert not blind["crop_camera_valid"][2].as_py()

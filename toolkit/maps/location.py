@@ -116,7 +116,7 @@ class UVSpace:
         maps = np.empty(shape, np.float32) if out is None else out
         if maps.shape != shape or maps.dtype != np.float32 or not maps.flags.c_contiguous:
             raise InputError("out", f"expected contiguous float32 {shape}, got {maps.dtype} {maps.shape}")
-        tables, rows = self._tables, maps.reshape(len(bodies), 3, -1)
+        tables, rows = self._tables, maps.reshape(len(bodies), 3, self.size * self.size)
         over_slices(lambda a, b: _gather(bodies, roots, *tables, rows, a, b), len(bodies), threads)
         return maps
 

@@ -217,8 +217,8 @@ def part_visibility(iuv: NDArray[np.uint8]) -> NDArray[np.float32]:
         (N, 24) float32, chart c+1 in column c; 0 = not visible; rows sum to the share of the foreground.
     """
     n, pixels = len(iuv), iuv.shape[2] * iuv.shape[3]
-    flat = iuv[:, 0].reshape(n, -1).astype(np.int64) + np.arange(n)[:, None] * (CHART_COUNT + 1)
-    counts = np.bincount(flat.ravel(), minlength=n * (CHART_COUNT + 1)).reshape(n, -1)
+    flat = iuv[:, 0].reshape(n, pixels).astype(np.int64) + np.arange(n)[:, None] * (CHART_COUNT + 1)
+    counts = np.bincount(flat.ravel(), minlength=n * (CHART_COUNT + 1)).reshape(n, CHART_COUNT + 1)
     return (counts[:, 1:] / pixels).astype(np.float32)
 
 
