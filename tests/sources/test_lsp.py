@@ -121,10 +121,10 @@ def test_damage_is_named(tmp_path: Path, body: BodyModel) -> None:
         source.ingest(tmp_path, body)
     path = write(tmp_path, lsp_joints(body)) / "joints.mat"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(InputError, match=r"joints\.mat: is not a readable MATLAB file: "):
+    with pytest.raises(InputError, match=r"joints\.mat: is not a readable MATLAB 5 file: "):
         source.ingest(tmp_path, body)
     path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"joints\.mat: is not a readable MATLAB file: "):
+    with pytest.raises(InputError, match=r"joints\.mat: is not a readable MATLAB 5 file: "):
         source.ingest(tmp_path, body)
 
 

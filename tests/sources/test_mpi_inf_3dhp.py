@@ -246,7 +246,7 @@ def test_damaged_files_are_named(tmp_path: Path, body: BodyModel) -> None:
         source.ingest(tmp_path, body)
     folder = write_sequence(tmp_path, body)
     (folder / "annot.mat").write_bytes((folder / "annot.mat").read_bytes()[:999])
-    with pytest.raises(InputError, match=r"annot\.mat: is not a readable MATLAB file"):
+    with pytest.raises(InputError, match=r"annot\.mat: is not a readable MATLAB 5 file"):
         source.ingest(tmp_path, body)
     write_sequence(tmp_path, body)
     (folder / "camera.calibration").unlink()

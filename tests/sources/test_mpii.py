@@ -191,7 +191,7 @@ def test_mat_damage_is_named(tmp_path: Path, body: BodyModel) -> None:
         source.ingest(tmp_path, body)
     path = write_mat(tmp_path, usual(body), [1, 1, 1, 0]) / MAT
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"\.mat: is not a readable MATLAB file"):
+    with pytest.raises(InputError, match=r"\.mat: is not a readable MATLAB 5 file"):
         source.ingest(tmp_path, body)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.reference import mirror_vertices, onepiece_uv_arrays, reference_atlas_arrays, reference_faces
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.charts import CHART_COUNT
-from hmrtk.toolkit.maps.mat_file import read_mat
+from hmrtk.toolkit.records.mat_file import read_variables
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
@@ -227,7 +227,7 @@ def read_uv_processed_mat(path: Path, faces: NDArray[np.integer] | None = None) 
         InputError: missing file, no MATLAB file, missing variable, wrong shape or range, or other faces.
     """
     names = ("All_FaceIndices", "All_Faces", "All_vertices", "All_U_norm", "All_V_norm")
-    raw = read_mat(path, names, "UV_Processed.mat")
+    raw = read_variables(path, names, "expected UV_Processed.mat of densepose_uv_data.tar.gz")
     corners, count = raw["All_vertices"].size, raw["All_FaceIndices"].size
     for key, size in (("All_U_norm", corners), ("All_V_norm", corners), ("All_Faces", 3 * count)):
         if raw[key].size != size:

@@ -23,8 +23,8 @@ from hmrtk.toolkit.maps.chart_space import nearest_on_triangles
 from hmrtk.toolkit.maps.charts import CHART_COUNT, MIRROR_CHART
 from hmrtk.toolkit.maps.iuv_form import checked_iuv
 from hmrtk.toolkit.maps.kernels import UV_LEVELS
-from hmrtk.toolkit.maps.mat_file import read_mat
 from hmrtk.toolkit.maps.surface import LEVELS, SurfaceTable
+from hmrtk.toolkit.records.mat_file import read_variables
 
 if TYPE_CHECKING:
     from hmrtk.toolkit.body.model import BodyModel
@@ -95,7 +95,7 @@ def read_mirror_tables(path: Path) -> MirrorTables:
     Raises:
         InputError: missing or unreadable file, missing cells, another number or shape, NaN, or values outside [0, 1].
     """
-    raw = read_mat(path, ("U_transforms", "V_transforms"), _TABLES_FILE)
+    raw = read_variables(path, ("U_transforms", "V_transforms"), f"expected {_TABLES_FILE} of densepose_uv_data.tar.gz")
     levels = {key: np.zeros((CHART_COUNT + 1, LEVELS, LEVELS), np.uint8) for key in raw}
     for key, cells in raw.items():
         if cells.dtype != object or cells.size != CHART_COUNT:

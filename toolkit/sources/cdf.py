@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
-from hmrtk.toolkit.sources.matlab import numbers, read_variables
+from hmrtk.toolkit.records.mat_file import read_variables
+from hmrtk.toolkit.sources.matlab import numbers
 
 
 def read_poses(path: Path, width: int) -> NDArray[np.float64]:

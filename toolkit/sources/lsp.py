@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.mat_file import read_variables
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import LSP14_SLOTS, in_spin24
-from hmrtk.toolkit.sources.matlab import read_variables
 from hmrtk.toolkit.sources.picture_table import checked_finite, checked_root, first_file, joint_boxes, record_table
 
 TRAIN_COUNT = 1000

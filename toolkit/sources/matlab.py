@@ -1,7 +1,6 @@
-"""Variables of MATLAB files, 5 to 7.2 by SciPy and 7.3 (which is HDF5) by h5py; nothing in them is run.
+"""MATLAB 7.3 files, which are HDF5, by h5py, and checks of what MATLAB files hold. Older ones: ``records.mat_file``.
 
-In: a path; out: NumPy arrays, object arrays for cells, and structured ones for structs, as SciPy returns them. Called
-by the readers of datasets that come as ``.mat``.
+Called by the readers of datasets that come as ``.mat``.
 """
 
 from __future__ import annotations
@@ -16,27 +15,6 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
-
-
-def read_variables(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Some variables of a MATLAB 5 file; the others are not read into memory.
-
-    Raises:
-        InputError: missing, truncated, or another kind of file; or without one of the variables.
-    """
-    from scipy.io import loadmat
-
-    with open_input(path) as stream:
-        try:
-            content = loadmat(stream, variable_names=list(names))
-        except NotImplementedError:
-            raise InputError(path, "is a MATLAB 7.3 file, expected one of MATLAB 5 to 7.2") from None
-        except Exception as error:  # scipy raises ValueError, TypeError, zlib.error … on damaged files
-            raise InputError(path, f"is not a readable MATLAB file: {_first_line(error)}") from None
-    missing = [name for name in names if name not in content]
-    if missing:
-        raise InputError(path, f"has no variable {', '.join(missing)}")
-    return {name: content[name] for name in names}
 
 
 @contextlib.contextmanager

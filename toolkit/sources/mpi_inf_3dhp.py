@@ -35,10 +35,11 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.mat_file import read_variables
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, gathered, in_spin24
 from hmrtk.toolkit.sources.calibration import Camera, read_calibration
-from hmrtk.toolkit.sources.matlab import numbers, open_hdf5, read_variables
+from hmrtk.toolkit.sources.matlab import numbers, open_hdf5
 from hmrtk.toolkit.sources.picture_table import checked_finite, checked_root, joint_boxes, not_complete, record_table
 
 DATASET = "mpi_inf_3dhp"

@@ -34,9 +34,9 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.artefact import read_json
+from hmrtk.toolkit.records.mat_file import read_variables
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import MPII16_SLOTS, in_spin24, square_boxes
-from hmrtk.toolkit.sources.matlab import read_variables
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
 
 MAT = "mpii_human_pose_v1_u12_1.mat"
