@@ -11,6 +11,7 @@ from hmrtk.toolkit.sources.annotation import (
     H36M17_SLOTS,
     LSP14_SLOTS,
     MPII16_SLOTS,
+    annotation_ids,
     confident,
     gathered,
     image_paths,
@@ -65,6 +66,9 @@ def test_picture_names_stay_below_their_folder() -> None:
 
 def test_ids_count_the_people_of_a_picture() -> None:
     assert person_ids("d", "s", ["a", "b", "a"]) == ["d/s/a/0", "d/s/b/0", "d/s/a/1"]
+    assert annotation_ids("d", "s", ["a", "b", "a"], [7, 7, 8]) == ["d/s/a/7", "d/s/b/7", "d/s/a/8"]
+    for numbers in ([7, None, 8], [7, 7, 7]):
+        assert annotation_ids("d", "s", ["a", "b", "a"], numbers) == person_ids("d", "s", ["a", "b", "a"])
 
 
 def test_confidence_is_cut_and_what_has_none_is_zero() -> None:

@@ -124,6 +124,12 @@ def person_ids(dataset: str, split: str, stems: Iterable[str]) -> list[str]:
     return ids
 
 
+def annotation_ids(dataset: str, split: str, stems: Sequence[str], numbers: Sequence[int | None]) -> list[str]:
+    """``<dataset>/<split>/<stem>/<annotation id>``, or ``person_ids`` where a row has no id or two have the same."""
+    numbered = [f"{dataset}/{split}/{stem}/{number}" for stem, number in zip(stems, numbers, strict=True)]
+    return person_ids(dataset, split, stems) if None in numbers or len(set(numbered)) < len(stems) else numbered
+
+
 def confident(joints: NDArray[np.float32], place: object, key: str) -> NDArray[np.float32]:
     """Joints (N, J, C) whose last channel is a confidence in 0..1, and whose coordinates are finite.
 

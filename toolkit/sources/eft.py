@@ -37,7 +37,7 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.rotation import rotmat_to_axis_angle
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.annotation import confident, image_paths, person_ids, square_boxes
+from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths, square_boxes
 from hmrtk.toolkit.sources.fields import Fields
 from hmrtk.toolkit.sources.json_items import json_items
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
@@ -157,10 +157,8 @@ class EftSource:
     def _ids(self, split: str, names: list[str], people: list[dict[str, Any]]) -> list[str]:
         """By COCO's annotation ids where all have one, else counted in each picture."""
         stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
-        numbers = [person["annotation"] for person in people]
-        if self.dataset == "coco" and len({*zip(stems, numbers, strict=True)}) == len(people) and None not in numbers:
-            return [f"coco/{split}/{stem}/{number}" for stem, number in zip(stems, numbers, strict=True)]
-        return person_ids(self.dataset, split, stems)
+        numbers = [person["annotation"] if self.dataset == "coco" else None for person in people]
+        return annotation_ids(self.dataset, split, stems, numbers)
 
 
 def _person(item: Any, place: str) -> dict[str, Any]:

@@ -84,6 +84,11 @@ class NpzFile:
         """
         return _shaped(self._read(key, "bfiu"), shape, key, self.path, self.total, finite)
 
+    def integers(self, key: str) -> NDArray[np.int64]:
+        """(rows,) whole numbers, as ids are, exact to 2⁵³; errors as in ``numbers``."""
+        values = _shaped(self._read(key, "iuf", np.float64), (), key, self.path, self.total)
+        return values.astype(np.int64)
+
     def flags(self, key: str) -> NDArray[np.bool_] | None:
         """(rows,) true where ``key`` is not 0; None without it."""
         return self.numbers(key) > 0 if key in self else None
@@ -127,8 +132,8 @@ class NpzFile:
         except _DAMAGED as error:
             raise InputError(self.path, f"{key} is damaged: {_first_line(error)}") from None
 
-    def _read(self, key: str, kinds: str) -> NDArray[Any]:
-        """The first rows, floating-point numbers as float32."""
+    def _read(self, key: str, kinds: str, kept: type = np.float32) -> NDArray[Any]:
+        """The first rows, numbers as ``kept``."""
         with self._open(key) as stream:
             shape, fortran, dtype = _header(stream, f"{self.path}: {key}")
             if dtype.kind not in kinds:
@@ -140,7 +145,7 @@ class NpzFile:
             if dtype.kind == "O":
                 return self._objects(stream, key)
             try:
-                return _rows(stream, shape, fortran, dtype, self.rows)
+                return _rows(stream, shape, fortran, dtype, self.rows, kept)
             except (*_DAMAGED, MemoryError) as error:
                 raise InputError(self.path, f"{key} is damaged: {_first_line(error)}") from None
 
@@ -204,8 +209,8 @@ class NpyFile:
 
 
 def _shaped(
-    values: NDArray[np.float32], shape: tuple[int, ...], key: str, path: Path, total: int, finite: bool = True
-) -> NDArray[np.float32]:
+    values: NDArray[Any], shape: tuple[int, ...], key: str, path: Path, total: int, finite: bool = True
+) -> NDArray[Any]:
     """The values with rows of a shape, when they have as many numbers and are finite."""
     rows, width = len(values), int(np.prod(shape, dtype=np.int64))
     if int(np.prod(values.shape[1:], dtype=np.int64)) != width:
@@ -227,9 +232,16 @@ def _header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dt
     return tuple(shape), fortran, dtype
 
 
-def _rows(stream: IO[bytes], shape: Sequence[int], fortran: bool, dtype: np.dtype[Any], rows: int) -> NDArray[Any]:
+def _rows(
+    stream: IO[bytes],
+    shape: Sequence[int],
+    fortran: bool,
+    dtype: np.dtype[Any],
+    rows: int,
+    number: type = np.float32,
+) -> NDArray[Any]:
     width = int(np.prod(shape[1:], dtype=np.int64))
-    kept = np.dtype(np.float32) if dtype.kind in "bfiu" else dtype
+    kept = np.dtype(number) if dtype.kind in "bfiu" else dtype
     if fortran and len(shape) > 1:  # its rows do not lie together
         data = _exactly(stream, shape[0] * width * dtype.itemsize)
         whole = np.frombuffer(data, dtype).reshape(tuple(shape), order="F")

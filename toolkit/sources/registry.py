@@ -16,6 +16,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources import aist, amass, amc, bvh, deepmimic
+from hmrtk.toolkit.sources.cliff import CliffSource
 from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.eft import EftSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
@@ -29,6 +30,7 @@ from hmrtk.toolkit.sources.spin_fits import FINAL, STATIC, SpinFitsSource
 from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
 from hmrtk.toolkit.sources.threedoh import ThreedohSource
 from hmrtk.toolkit.sources.threedpw import ThreedpwSource
+from hmrtk.toolkit.sources.up3d import Up3dSource
 
 
 class Source(Protocol):
@@ -59,6 +61,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "humandata": lambda name, config: HumanDataSource(name),
     "spin_npz": lambda name, config: SpinNpzSource(name),
     "eft": lambda name, config: EftSource(name),
+    "cliff": lambda name, config: CliffSource(name),
     "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
     "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
 }
@@ -75,6 +78,7 @@ _RAW: dict[str, Callable[[], Source]] = {
     "lspet": lambda: LspSource("lspet"),
     "mpi_inf_3dhp": MpiInfSource,
     "mpii": MpiiSource,
+    "up3d": Up3dSource,
 }
 """dataset → maker of the source of its raw files."""
 

@@ -235,7 +235,7 @@ def _picture_identity(file: NpzFile, dataset: str) -> dict[str, Any]:
 
 def _video_identity(file: NpzFile) -> dict[str, Any]:
     videos = image_paths(file.texts("videoname"), file.path)
-    frames = file.numbers("framenum").astype(np.int32).tolist()
+    frames = file.integers("framenum").tolist()
     sequences = [str(PurePosixPath(video).with_suffix("")) for video in videos]
     stems = [f"{sequence}/{frame}" for sequence, frame in zip(sequences, frames, strict=True)]
     return {"stems": stems, "sequence": sequences, "frame": frames}
