@@ -1,4 +1,4 @@
-"""Commands of the offline toolkit: datasets, ingest, prototypes, IUV maps, shards."""
+"""Commands of the offline toolkit: ingest, prototypes, shards."""
 
 from __future__ import annotations
 
@@ -15,38 +15,6 @@ from hmrtk.toolkit.wording import counted
 if TYPE_CHECKING:
     from hmrtk.toolkit.records.remote import Place
     from hmrtk.toolkit.shards.index import ShardIndex
-
-
-@click.group()
-def datasets() -> None:
-    """The datasets hmrtk knows: what they are, where they come from, how they lie on disk."""
-
-
-@datasets.command("list")
-@json_option
-@click.pass_obj
-def datasets_list(console: Console) -> None:
-    """One line per dataset."""
-    from hmrtk.toolkit.records.manifest import load_manifest, manifest_names
-
-    manifests = [load_manifest(name) for name in manifest_names()]
-    width = max(len(m.name) for m in manifests)
-    console.result(
-        {"datasets": [m.model_dump(mode="json") for m in manifests]},
-        [f"{m.name:<{width}}  {m.title}" for m in manifests],
-    )
-
-
-@datasets.command("show")
-@click.argument("name")
-@json_option
-@click.pass_obj
-def datasets_show(console: Console, name: str) -> None:
-    """Everything known about one dataset: licence, how to get it, layout, splits, protocol."""
-    from hmrtk.toolkit.records.manifest import load_manifest
-
-    manifest = load_manifest(name)
-    console.result(manifest.model_dump(mode="json"), manifest.page())
 
 
 @click.command()

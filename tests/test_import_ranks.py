@@ -29,6 +29,7 @@ RANKS = {
     "toolkit.evaluation": 6,
     "toolkit.shards": 7,
     "toolkit.pipeline": 8,
+    "toolkit.dataset_check": 8,
     "models": 9,
     "reports": 10,
     "cli": 11,

@@ -90,7 +90,12 @@ def test_failure_is_one_line_without_traceback_unless_verbose(tmp_path: object) 
 def test_missing_dataset_says_what_where_and_how(tmp_path: object) -> None:
     done = run("tail-report", "--dataset", "h36m", cwd=tmp_path)
     assert done.returncode == 1
-    for text in ("is not on this machine", "Expected layout", "How to get it", "does not read these files yet"):
+    for text in (
+        "is not on this machine",
+        "Expected layout",
+        "How to get it",
+        "hmrtk ingest --dataset h36m --root DIR",
+    ):
         assert text in done.stderr
     assert "Then: hmrtk ingest --dataset bvh --root DIR" in run("tail-report", "--dataset", "bvh", cwd=tmp_path).stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,63 @@
+"""``datasets``: what hmrtk knows of each data set, and whether a copy on this machine is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hmrtk.cli.console import Console
+from hmrtk.cli.options import PATH, body_option, json_option
+
+
+@click.group()
+def datasets() -> None:
+    """The datasets hmrtk knows: what they are, where they come from, how they lie on disk."""
+
+
+@datasets.command("list")
+@json_option
+@click.pass_obj
+def datasets_list(console: Console) -> None:
+    """One line per dataset."""
+    from hmrtk.toolkit.records.manifest import load_manifest, manifest_names
+
+    manifests = [load_manifest(name) for name in manifest_names()]
+    width = max(len(m.name) for m in manifests)
+    console.result(
+        {"datasets": [m.model_dump(mode="json") for m in manifests]},
+        [f"{m.name:<{width}}  {m.title}" for m in manifests],
+    )
+
+
+@datasets.command("show")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def datasets_show(console: Console, name: str) -> None:
+    """Everything known about one dataset: licence, how to get it, layout, splits, protocol."""
+    from hmrtk.toolkit.records.manifest import load_manifest
+
+    manifest = load_manifest(name)
+    console.result(manifest.model_dump(mode="json"), manifest.page())
+
+
+@datasets.command("verify")
+@click.argument("name")
+@click.option("--root", type=PATH, help="Folder of the raw data, as for ingest.")
+@click.option("--format", "fmt", help="Which of the dataset's formats, where it comes in several.")
+@body_option
+@json_option
+@click.pass_obj
+def datasets_verify(console: Console, name: str, root: Path | None, fmt: str | None, body_path: Path | None) -> None:
+    """Check a copy on this machine: are all files there, can they be read, are the rows as many as they should be?
+
+    Everything is read as ingest would read it, and nothing is written. Exit 1 on any difference.
+    """
+    from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.dataset_check import verify_dataset
+
+    report = verify_dataset(name, fmt, root, load_body(body_path), console.progress)
+    console.result(report.summary(), report.lines())
+    if not report.ok:
+        raise SystemExit(1)
