@@ -296,6 +296,7 @@ DAMAGES = {
     "NaN box": (with_value("center", 1, np.inf), r"train\.npz row 1: center has NaN or infinite values"),
     "absurd": (with_value("shape", 4, 31), r"train\.npz row 4: \|shape\| reaches 31\.0, expected at most 20"),
     "empty box": (with_value("scale", 2, 0), r"train\.npz row 2: scale is 0\.0, expected a positive number"),
+    "pixels": (with_value("scale", 1, 350.0), r"row 1: scale is 350, a box of 70000 px \(files in pixels are 4D-H"),
     "millimetres": (with_value("S", 1, 900.0), r"train\.npz row 1: S reaches 900, expected metres"),
     "escape": (with_value("imgname", 2, "../x.jpg"), r"train\.npz row 2: picture '\.\./x\.jpg' is not a path below"),
     "absolute": (with_value("imgname", 0, "C:/x.jpg"), r"train\.npz row 0: picture 'C:/x\.jpg' is not a path below"),

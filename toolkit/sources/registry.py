@@ -21,6 +21,7 @@ from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.eft import EftSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.h36m import H36mSource
+from hmrtk.toolkit.sources.hmr2_npz import Hmr2NpzSource
 from hmrtk.toolkit.sources.humandata import HumanDataSource
 from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
@@ -62,6 +63,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "spin_npz": lambda name, config: SpinNpzSource(name),
     "eft": lambda name, config: EftSource(name),
     "cliff": lambda name, config: CliffSource(name),
+    "hmr2_npz": lambda name, config: Hmr2NpzSource(name),
     "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
     "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
 }

@@ -40,7 +40,7 @@ from hmrtk.toolkit.body.parameters import MAX_ABS_BETA
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.annotation import confident, image_paths, in_spin24, person_ids, square_boxes
+from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths, in_spin24, person_ids, square_boxes
 from hmrtk.toolkit.sources.fields import as_gender
 from hmrtk.toolkit.sources.npz_file import NpzFile
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
@@ -48,6 +48,8 @@ from hmrtk.toolkit.sources.spin_variants import Variant, known_names, named_part
 
 PIXEL_INDEXED = ("coco", "densepose_coco")
 """Datasets whose keypoints are pixel indices counted from 0."""
+MAX_SCALE = 50.0
+"""Of a file in units of 200 px: a box of 10,000 px."""
 MAX_REACH_M = 50.0
 """Metres from the origin of ``S``; a joint beyond was written in millimetres."""
 
@@ -147,9 +149,21 @@ def spin_columns(
 
 
 def file_boxes(file: NpzFile, expansion: float) -> NDArray[np.float32]:
-    """Tight boxes (rows, 4) from ``center`` and ``scale``."""
+    """Tight boxes (rows, 4) from ``center`` and ``scale``.
+
+    Raises:
+        InputError: a scale that is not positive, or that was written in pixels; file and row are named.
+    """
+    scale = file.numbers("scale")
+    if scale.max() > MAX_SCALE:
+        row = int(scale.argmax())
+        raise InputError(
+            f"{file.path} row {row}",
+            f"scale is {scale[row]:g}, a box of {scale[row] * SCALE_PX:.0f} px",
+            "files in pixels are 4D-Humans': --format hmr2_npz",
+        )
     try:
-        return square_boxes(file.numbers("center", 2), file.numbers("scale"), expansion)
+        return square_boxes(file.numbers("center", 2), scale, expansion)
     except InputError as error:
         place = f"{file.path} {error.place}" if error.place.startswith("row ") else error.place
         raise InputError(place, error.problem, error.remedy) from None
