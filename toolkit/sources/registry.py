@@ -16,6 +16,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources import aist, amass, amc, bvh, deepmimic
+from hmrtk.toolkit.sources.bedlam import BedlamSource
 from hmrtk.toolkit.sources.cliff import CliffSource
 from hmrtk.toolkit.sources.coco import CocoSource
 from hmrtk.toolkit.sources.eft import EftSource
@@ -64,6 +65,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "eft": lambda name, config: EftSource(name),
     "cliff": lambda name, config: CliffSource(name),
     "hmr2_npz": lambda name, config: Hmr2NpzSource(name),
+    "bedlam": lambda name, config: BedlamSource(),
     "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
     "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
 }

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.joints import SPIN24_FROM_SMPL
 from hmrtk.toolkit.body.model import BodyModel
-from hmrtk.toolkit.body.parameters import MAX_ABS_BETA
+from hmrtk.toolkit.body.parameters import BETA_COUNT, MAX_ABS_BETA
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.table import RecordTable
@@ -170,19 +170,21 @@ def file_boxes(file: NpzFile, expansion: float) -> NDArray[np.float32]:
 
 
 def smpl_columns(
-    file: NpzFile, pose: str, shape: str, has: NDArray[np.bool_] | None = None
+    file: NpzFile, pose: str, shape: str, has: NDArray[np.bool_] | None = None, spare_betas: bool = False
 ) -> dict[str, NDArray[np.float32]]:
     """Body columns from an axis-angle pose (72 numbers, the root first) and 10 betas; nothing without both keys.
 
     Args:
         has: (rows,) where there is a body; the other rows are NaN, which is null. None: everywhere.
+        spare_betas: drop betas beyond the tenth; otherwise they are refused.
 
     Raises:
         InputError: a body with a value that is not finite, or absurd betas; file and row are named.
     """
     if pose not in file or shape not in file:
         return {}
-    theta, betas = file.numbers(pose, 24, 3, finite=False), file.numbers(shape, 10, finite=False)
+    width = max(BETA_COUNT, file.shape(shape)[-1]) if spare_betas else BETA_COUNT
+    theta, betas = file.numbers(pose, 24, 3, finite=False), file.numbers(shape, width, finite=False)[:, :BETA_COUNT]
     have = np.ones(file.rows, bool) if has is None else has
     for name, values in ((pose, theta), (shape, betas)):
         bad = have & ~np.isfinite(values).reshape(file.rows, -1).all(axis=1)
