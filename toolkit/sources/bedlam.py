@@ -40,7 +40,6 @@ from hmrtk.toolkit.sources.annotation import gathered, image_paths, person_ids
 from hmrtk.toolkit.sources.camera_frame import moved_transl, turned_root
 from hmrtk.toolkit.sources.npz_file import NpzFile
 from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
-from hmrtk.toolkit.sources.projection import inside
 from hmrtk.toolkit.sources.spin_npz import file_boxes, genders, smpl_columns
 
 DATASET, SPLIT = "bedlam", "train"
@@ -175,6 +174,8 @@ def _bodies(file: NpzFile) -> dict[str, NDArray[np.float32]]:
 
 def _keypoints(file: NpzFile, size: NDArray[np.int32], smpl: bool) -> NDArray[np.float32]:
     """(rows, 24, 3) px and confidence in ``spin24``."""
+    from hmrtk.toolkit.sources.projection import inside
+
     shape = file.shape("gtkps")
     if len(shape) != 3 or shape[1] < 22 or shape[2] not in (2, 3):
         raise InputError(file.path, f"gtkps has shape {shape}, expected (N, 24 or more, 3)")

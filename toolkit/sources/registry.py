@@ -23,6 +23,7 @@ from hmrtk.toolkit.sources.eft import EftSource
 from hmrtk.toolkit.sources.embedded import EmbeddedSource
 from hmrtk.toolkit.sources.h36m import H36mSource
 from hmrtk.toolkit.sources.hmr2_npz import Hmr2NpzSource
+from hmrtk.toolkit.sources.hmr2_tar import Hmr2TarSource
 from hmrtk.toolkit.sources.humandata import HumanDataSource
 from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
@@ -65,6 +66,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "eft": lambda name, config: EftSource(name),
     "cliff": lambda name, config: CliffSource(name),
     "hmr2_npz": lambda name, config: Hmr2NpzSource(name),
+    "hmr2_tar": lambda name, config: Hmr2TarSource(name),
     "bedlam": lambda name, config: BedlamSource(),
     "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
     "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),

@@ -1,0 +1,179 @@
+"""The tar shards that 4D-Humans (HMR 2.0) trains from: pictures and fitted bodies side by side.
+
+In: a folder of ``*.tar`` (also one folder below), or one of them, with ``<key>.jpg``, ``<key>.data.pyd`` and perhaps
+``<key>.detection.npz``; out: one row per person, split ``train_hmr2``. ``data.pyd`` is a pickled list, one dictionary
+per person: keypoints_2d (44, 3), keypoints_3d (44, 4), center, scale, body_pose (72), betas (10), has_body_pose,
+has_betas, extra_info. Traps, and what is done about them:
+
+- **Pickles** are read without running anything (``body.unpickler``).
+- ``scale`` is **over 200 already** and a **pair** (width, height), unlike the npz files' pixels.
+- Bodies are fits. As in 4D-Humans, one with ``has_body_pose`` 0 or any |β| > 3 is no body. By settings it also passes
+  over improbable poses and large reprojection losses; these are kept here.
+- Joints are as in ``hmr2_npz``; without confidence in the 3D ones, there are none.
+- Pictures stay in the shard: ``image_path`` is ``<shard>.tar/<key>.jpg``, as where unpacking each shard into a folder
+  of its name puts them.
+- A shard is read from front to back, once; pictures and masks are passed over.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import MAX_ABS_BETA
+from hmrtk.toolkit.body.unpickler import plain_value, read_object
+from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths
+from hmrtk.toolkit.sources.fields import Fields, numbers
+from hmrtk.toolkit.sources.hmr2 import pixel_boxes, spin24_of_44
+from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED
+
+SPLIT = "train_hmr2"
+DATA, PICTURES = ".data.pyd", (".jpg", ".jpeg", ".png")
+MAX_FIT_BETA = 3.0
+"""4D-Humans' SUPPRESS_BETAS_THRESH."""
+
+
+@dataclass(frozen=True)
+class Hmr2TarSource:
+    """``Source`` of 4D-Humans' tar shards. ``dataset``: first part of every ``sample_id``."""
+
+    dataset: str
+
+    def ingest(
+        self,
+        root: Path | None,
+        body: BodyModel,
+        *,
+        seed: int = 0,
+        limit: int | None = None,
+        progress: Progress = silent,
+    ) -> dict[str, RecordTable]:
+        """Records by name of the shard, then in its order.
+
+        Args:
+            root: the folder, or one shard.
+            body: its fingerprint is noted; the shards have parameters, so nothing is posed.
+            seed: unused, nothing here is random.
+            limit: at most so many records; no more is read.
+
+        Raises:
+            InputError: no such place, no shard in it, or one that cannot be read; key and person are named.
+        """
+        root = checked_root(root, self.dataset, limit)
+        base = root.parent if root.is_file() else root
+        files = [root] if root.is_file() else sorted([*root.glob("*.tar"), *root.glob("*/*.tar")])
+        if not files:
+            raise not_complete(root, "*.tar", self.dataset)
+        people: list[dict[str, Any]] = []
+        inputs: dict[str, Path] = {}
+        for done, path in enumerate(files):
+            if len(people) == limit:
+                break
+            inputs[path.relative_to(base).as_posix()] = path
+            for person in shard_people(path, path.relative_to(base).as_posix()):
+                people.append(person)
+                if len(people) == limit:
+                    break
+            progress("read", done + 1, len(files), path.name)
+        if not people:
+            raise InputError(root, f"has no person in {len(files)} shards")
+        columns = self._columns(people, root)
+        return {SPLIT: record_table(self.dataset, SPLIT, columns, body, inputs, {"limit": limit}, "smpl24+extra9")}
+
+    def _columns(self, people: list[dict[str, Any]], root: Path) -> dict[str, Any]:
+        stacked = {name: np.stack([person[name] for person in people]).astype(np.float32) for name in _STACKED}
+        keypoints = spin24_of_44(confident(stacked["keypoints_2d"], root, "keypoints_2d"), limbs=True)
+        if self.dataset in PIXEL_INDEXED:
+            keypoints[..., :2] += PIXEL_CENTRE * (keypoints[..., 2:] > 0)
+        joints = spin24_of_44(confident(stacked["keypoints_3d"], root, "keypoints_3d"), limbs=False)
+        joints[~(joints[..., 3] > 0).any(axis=1)] = np.nan
+        pose = stacked["pose"]
+        has = np.isfinite(pose[:, 0, 0]).tolist()
+        return {
+            "sample_id": [f"{self.dataset}/{SPLIT}/{person['id']}" for person in people],
+            "image_path": image_paths([person["picture"] for person in people], root),
+            "bbox_xyxy": pixel_boxes(stacked["center"], SCALE_PX * stacked["scale"], root),
+            "keypoints2d": keypoints,
+            "joints3d": joints,
+            "global_orient": pose[:, 0],
+            "body_pose": pose[:, 1:],
+            "betas": stacked["betas"],
+            "body_source": ["hmr2" if fitted else None for fitted in has],
+            "gender": ["neutral" if fitted else None for fitted in has],
+        }
+
+
+_STACKED = ("keypoints_2d", "keypoints_3d", "center", "scale", "pose", "betas")
+
+
+def shard_people(path: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The people of a shard, in its order.
+
+    Args:
+        path: the shard. name: what it is called in ids and paths.
+
+    Raises:
+        InputError: not a tar, truncated, or a person that cannot be used.
+    """
+    pictures: dict[str, str] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                key, suffix = member.name, PurePosixPath(member.name).suffix
+                if suffix.lower() in PICTURES:
+                    pictures[key.removesuffix(suffix)] = suffix
+                stream = archive.extractfile(member) if key.endswith(DATA) else None
+                if stream is None:
+                    continue
+                key = key.removesuffix(DATA)
+                place = f"{path} {key}"
+                items = plain_value(
+                    read_object(io.BytesIO(stream.read()), place, "a list of people"), "data.pyd", place
+                )
+                if not isinstance(items, list):
+                    raise InputError(place, f"holds a {type(items).__name__}, expected a list of people")
+                for row, item in enumerate(items):
+                    yield {
+                        "id": f"{name.removesuffix('.tar')}/{key}/{row}",
+                        "picture": f"{name}/{key}{pictures.get(key, '.jpg')}",
+                        **_person(item, f"{place} person {row}"),
+                    }
+    except (tarfile.TarError, OSError, EOFError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(path, "is not a readable tar", f"truncated or corrupt: {reason}") from None
+
+
+def _person(item: Any, place: str) -> dict[str, Any]:
+    """What records need of one person; pose and betas are NaN without a body."""
+    if not isinstance(item, dict):
+        raise InputError(place, f"is a {type(item).__name__}, expected a dictionary")
+    fields = Fields(item, place)
+    pose, betas = np.full((24, 3), np.nan), np.full(10, np.nan)
+    if fields.number("has_body_pose") > 0 and fields.number("has_betas") > 0:
+        given = fields.array("betas", 10)
+        if np.abs(given).max() > MAX_ABS_BETA:
+            raise InputError(place, f"betas reaches {np.abs(given).max():.1f}, expected at most {MAX_ABS_BETA:.0f}")
+        if np.abs(given).max() <= MAX_FIT_BETA:
+            pose, betas = fields.array("body_pose", 72).reshape(24, 3), given
+    scale = numbers(np.ravel(fields.value("scale")), "scale", (None,), place)
+    if scale.shape not in ((1,), (2,)) or not (scale > 0).all():
+        raise InputError(place, f"scale is {scale.tolist()}, expected one or two positive numbers")
+    return {
+        "keypoints_2d": fields.array("keypoints_2d", 44, 3),
+        "keypoints_3d": fields.array("keypoints_3d", 44, 4),
+        "center": fields.array("center", 2),
+        "scale": np.broadcast_to(scale, 2),
+        "pose": pose,
+        "betas": betas,
+    }
