@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, people: People, body: BodyMo
             SpinFitsSource("mpii", kind).ingest(tmp_path, body)
         assert "\n" not in str(caught.value)
 
-    refused("spin_fits", r"has no mpii_train\.npz .*\(see: hmrtk datasets show mpii\)")
+    refused("spin_fits", r"has no mpii_train\.npz \(see: hmrtk datasets show mpii\)")
     path = annotation(tmp_path, people)
     refused("spin_fits", r"has no spin_fits/mpii\.npz or .*mpii\.npz \(see: hmrtk datasets show mpii\)")
     refused(STATIC, r"has no static_fits/mpii_fits\.npy or mpii_fits\.npy")

@@ -106,16 +106,17 @@ def spin_files(root: Path, dataset: str, splits: Sequence[str] | None = None) ->
     if root.is_file():
         return [(variant_of(dataset, root.name), root)]
     found: dict[str, tuple[Variant, Path]] = {}
-    for name in known_names(dataset):
+    wanted = [name for name in known_names(dataset) if splits is None or variant_of(dataset, name).split in splits]
+    for name in wanted:
         variant, path = variant_of(dataset, name), root / name
-        if not path.is_file() or (splits is not None and variant.split not in splits):
+        if not path.is_file():
             continue
         if variant.split in found:
             other = found[variant.split][1].name
             raise InputError(root, f"{other} and {name} both hold the split {variant.split}", "pass --root one of them")
         found[variant.split] = (variant, path)
     if not found:
-        raise not_complete(root, " or ".join(known_names(dataset)), dataset)
+        raise not_complete(root, " or ".join(wanted), dataset)
     return list(found.values())
 
 
