@@ -40,7 +40,6 @@ class AnyPlace(click.Path):
 
 PATH = LocalPath(path_type=Path)
 PLACE = AnyPlace(path_type=Path)
-SPLIT = click.Choice(["train", "val", "test", "all"])
 
 
 def stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -135,7 +134,12 @@ def selects_records(split: str) -> Callable[[Any], Any]:
             metavar="PATH",
             help="Record table(s) instead: a file, or a folder with <split>.parquet; may be repeated.",
         ),
-        click.option("--split", type=SPLIT, default=split, show_default=True, help="Which split to use."),
+        click.option(
+            "--split",
+            default=split,
+            show_default=True,
+            help="Which split to use: train, val, test, another of the dataset's, or all.",
+        ),
         data_options,
     )
 

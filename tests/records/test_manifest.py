@@ -41,7 +41,7 @@ def test_prototypes_and_tails_are_those_of_pm_net(name: str, k: int, tails: tupl
 
 def test_counts_of_the_papers() -> None:
     assert load_manifest("h36m").splits["train"].count == 312_188
-    assert load_manifest("h36m").splits["test"].count == 26_859
+    assert load_manifest("h36m").splits["test_p2"].count == 26_859
     assert load_manifest("3dpw").splits["test"].count == 35_515
     assert load_manifest("up3d").splits["test"].count == 1_389
     assert load_manifest("embedded").splits["val"].count == 2_000
