@@ -111,17 +111,21 @@ def test_the_changed_body_projects_onto_the_changed_keypoints(body, rows, form, 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_changed_body_renders_the_changed_iuv_map(body, rows, form, seed):
+    inner, everywhere, levels = [], [], []
     for old, change in zip(rows, changes(len(rows), seed), strict=True):
         new = apply(old, change, form)
         camera = Projection(new["camera_matrix"].astype(float)[None] / 4, np.zeros((1, 3)))
         again = render_iuv_projected(posed(body, new).vertices, camera, form.atlas, 56)[0]
         inside = (minimum_filter(again[0], 3) == maximum_filter(again[0], 3)) & (again[0] > 0)
         same = new["iuv"][0] == again[0]
-        assert same[inside].mean() > 0.98  # charts, away from their outlines
-        assert same.mean() > 0.93  # all pixels: outlines move by up to a pixel of the region's map
-        levels = np.abs(new["iuv"][1:].astype(int) - again[1:])[:, same & inside]
-        assert levels.mean() < 12  # of 255: half a pixel of the map along the surface
+        inner.append(same[inside])
+        everywhere.append(same.mean())
+        levels.append(np.abs(new["iuv"][1:].astype(int) - again[1:])[:, same & inside].ravel())
         assert new["part_visibility"].sum() == pytest.approx((new["iuv"][0] > 0).mean(), abs=1e-6)
+    assert np.concatenate(inner).mean() > 0.995  # charts of all pixels that are not on an outline
+    assert min(map(np.mean, inner)) > 0.97
+    assert min(everywhere) > 0.93  # outlines move by up to a pixel of the region's map
+    assert np.concatenate(levels).mean() < 7  # of 255, U and V: half a pixel of the map along the surface
 
 
 def test_the_changed_body_has_the_changed_uv_maps(body, composer, rows, form):
