@@ -27,7 +27,7 @@ def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
     return bytes(simplejpeg.encode_jpeg(picture, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="420"))
 
 
-def decode_image(data: bytes, place: str) -> NDArray[np.uint8]:
+def decode_image(data: bytes | memoryview, place: str) -> NDArray[np.uint8]:
     """Decode a JPEG (exactly) or any other picture OpenCV reads to (H, W, 3) uint8 RGB; EXIF rotation is ignored.
 
     Raises:
@@ -43,6 +43,39 @@ def decode_image(data: bytes, place: str) -> NDArray[np.uint8]:
     if picture is None:
         raise InputError(place, "is not a picture that can be decoded", "expected JPEG or PNG")
     return np.ascontiguousarray(picture[:, :, ::-1]).astype(np.uint8, copy=False)
+
+
+def decode_image_into(data: bytes | memoryview, out: NDArray[np.uint8], place: str) -> None:
+    """Decode a picture into ``out`` (H, W, 3), contiguous; a JPEG without a copy.
+
+    Raises:
+        InputError: as ``decode_image``, or a picture of another size.
+    """
+    if data[:2] != _JPEG_MAGIC:
+        picture = decode_image(data, place)
+    else:
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            if (height, width) == out.shape[:2]:
+                simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=out)
+                return
+        except ValueError as error:
+            raise InputError(place, f"is a damaged JPEG: {error}", "truncated or corrupt file") from None
+        picture = decode_image(data, place)
+    if picture.shape != out.shape:
+        raise InputError(place, f"picture has shape {picture.shape}, expected {out.shape}")
+    out[:] = picture
+
+
+def binary_views(column: pa.BinaryArray) -> list[memoryview | None]:
+    """The values of a column of bytes, as views of its buffer; None for null."""
+    if not len(column):
+        return []
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1].tolist()
+    valid = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), bool).tolist()
+    view = memoryview(data if data is not None else b"").cast("B")
+    return [view[ends[i] : ends[i + 1]] if valid[i] else None for i in range(len(column))]
 
 
 def image_column(pictures: Sequence[bytes | None], paths: Sequence[str | None]) -> pa.Array:

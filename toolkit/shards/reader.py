@@ -188,8 +188,7 @@ class ShardDataset(IterableDataset):
 
     def read(self, piece: Piece) -> dict[str, Any]:
         """The wanted columns of a piece of a row group, not yet decoded (``RowDecoder.batch``)."""
-        table = self.groups.read(piece.group, self.decoder.columns)
-        return self.decoder.batch(table, piece, self.groups.name(piece.group))
+        return self.decoder.load(self.groups, piece)
 
 
 def to_tensors(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ In: a ``ShardIndex``. Out: tables, then one dict of arrays per row. Used by the 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,16 +15,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.artefact import open_parquet
 from hmrtk.toolkit.records.remote import Place
-from hmrtk.toolkit.shards.codec import column_array, decode_image
+from hmrtk.toolkit.shards.codec import binary_views, column_array, decode_image
 from hmrtk.toolkit.shards.index import ShardIndex
+from hmrtk.toolkit.shards.lists import read_lists
 from hmrtk.toolkit.shards.order import Piece
-from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION, shard_schema
+from hmrtk.toolkit.shards.pages import PageError
+from hmrtk.toolkit.shards.ranges import ByteRanges
+from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION, array_shape, shard_schema
 
 NO_LABEL = -1
+WIDE = 512
+"""Lists of at least this many numbers are read without their levels."""
 
 
 def open_shard(path: Place) -> tuple[pq.ParquetFile, dict[str, Any]]:
@@ -50,10 +57,14 @@ class RowGroups:
         self.sizes = [rows for entry in entries for rows in entry.row_groups]
         self.rows = sum(self.sizes)
         self._ends = np.cumsum(self.sizes)
-        self._opened: tuple[int, str, pq.ParquetFile] | None = None
+        self._ranges = ByteRanges()
+        self._own = threading.local()  # every thread opens files of its own
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {name: value for name, value in self.__dict__.items() if name != "_own"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _own=threading.local())
 
     def locate(self, position: int) -> tuple[int, int]:
         """Row group and row inside it of a position in file order."""
@@ -81,11 +92,52 @@ class RowGroups:
             raise InputError(self.name(group), f"has {table.num_rows} rows, the index says {self.sizes[group]}")
         return table
 
+    def lists(self, group: int, field: pa.Field) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
+        """A column of wide lists as ((N, width) values, (N,) validity), read without its levels; null rows hold 0.
+
+        Returns:
+            None where the file is written otherwise or damaged: pyarrow then reads it, or says what is wrong.
+        """
+        dtype = np.dtype(field.type.value_type.to_pandas_dtype())
+        out: NDArray[Any] = np.empty((self.sizes[group], field.type.list_size), dtype)
+        try:
+            chunk, codec, levels = self.chunk(group, f"{field.name}.list.element")
+            stored = np.dtype(np.int32) if dtype.kind in "iu" and dtype.itemsize < 4 else dtype
+            return out, read_lists(chunk, codec, out, stored, levels)
+        except (PageError, LookupError):
+            return None
+
+    def chunk(self, group: int, column: str) -> tuple[memoryview, pa.Codec | None, int]:
+        """The bytes of a row group's column, its codec, and its largest definition level.
+
+        Args:
+            column: its path in the Parquet schema, e.g. ``"image.bytes"``.
+
+        Raises:
+            InputError: the file is missing or shorter. LookupError: no such row group or column, another codec.
+        """
+        path, number = self.places[group]
+        file = self._file(path)
+        place = _columns(file)[column]
+        if number >= file.num_row_groups:
+            raise LookupError(number)
+        about = file.metadata.row_group(number).column(place)
+        start = about.dictionary_page_offset or about.data_page_offset
+        codec = {"UNCOMPRESSED": None, "ZSTD": pa.Codec("zstd")}[about.compression]
+        data = self._ranges.read(self.root / path, start, about.total_compressed_size)
+        return memoryview(data), codec, file.schema.column(place).max_definition_level
+
     def _file(self, path: str) -> pq.ParquetFile:
-        if self._opened is None or self._opened[:2] != (os.getpid(), path):
+        opened = getattr(self._own, "opened", None)
+        if opened is None or opened[:2] != (os.getpid(), path):
             file, _ = open_shard(self.root / path)
-            self._opened = (os.getpid(), path, file)
-        return self._opened[2]
+            self._own.opened = opened = (os.getpid(), path, file)
+        return opened[2]
+
+
+def _columns(file: pq.ParquetFile) -> dict[str, int]:
+    """Path in the Parquet schema → number of the column."""
+    return {file.schema.column(i).path: i for i in range(len(file.schema))}
 
 
 class RowDecoder:
@@ -107,14 +159,40 @@ class RowDecoder:
             if name not in self.schema.names:
                 raise UnknownNameError("shard column", name, self.schema.names)
 
+    @property
+    def wide(self) -> list[str]:
+        """Those of ``columns`` that are wide lists: the maps."""
+        types = {name: self.schema.field(name).type for name in self.columns}
+        return [name for name, t in types.items() if pa.types.is_fixed_size_list(t) and t.list_size >= WIDE]
+
+    def load(self, groups: RowGroups, piece: Piece) -> dict[str, Any]:
+        """Read the wanted columns of a piece of a row group, and no others; as ``batch``.
+
+        Raises:
+            InputError: the file is missing, or the row group is damaged.
+        """
+        found = {name: groups.lists(piece.group, self.schema.field(name)) for name in self.wide}
+        rest = [name for name in self.columns if found.get(name) is None]
+        batch = self.batch(groups.read(piece.group, rest), piece, groups.name(piece.group))
+        for name, lists in found.items():
+            if lists is not None:
+                values, valid = (array[piece.first : piece.last] for array in lists)
+                if values.dtype.kind == "f":
+                    values[~valid] = np.nan
+                batch[name] = values.reshape(len(piece), *(array_shape(self.schema.field(name)) or ()))
+        return batch
+
     def batch(self, table: pa.Table, piece: Piece, place: str) -> dict[str, Any]:
-        """The wanted columns of a piece of a row group: arrays (N, …), lists of text, encoded pictures."""
+        """The wanted columns of a piece of a row group: arrays (N, …), lists of text, encoded pictures.
+
+        Only those that ``table`` has.
+        """
         table = table.slice(piece.first, len(piece))
         batch: dict[str, Any] = {"": (place, piece.first)}
-        for name in self.columns:
+        for name in table.column_names:
             field, column = self.schema.field(name), table[name]
             if name == "image":
-                batch[name] = pc.struct_field(column.combine_chunks(), "bytes")
+                batch[name] = binary_views(pc.struct_field(column.combine_chunks(), "bytes"))
             elif pa.types.is_string(field.type):
                 batch[name] = column.to_pylist()
             else:
@@ -132,13 +210,13 @@ class RowDecoder:
         for name in self.columns:
             value = batch[name][number]
             if name == "image":
-                row["has_image"] = np.bool_(value.is_valid)
+                row["has_image"] = np.bool_(value is not None)
                 row[name] = self._picture(value, batch[""], number)
             else:
                 row[name] = "" if value is None else value
         return row
 
-    def _picture(self, value: pa.Scalar, place: tuple[str, int], number: int) -> np.ndarray:
-        if not value.is_valid:
+    def _picture(self, value: memoryview | None, place: tuple[str, int], number: int) -> np.ndarray:
+        if value is None:
             return np.zeros((self.region_px, self.region_px, 3), np.uint8)
-        return decode_image(value.as_py(), f"{place[0]} row {place[1] + number}")
+        return decode_image(value, f"{place[0]} row {place[1] + number}")
