@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 from scipy.spatial.transform import Rotation
+from torch.utils.data import default_collate
 
 from hmrtk.toolkit.body.joints import SPIN24_FLIP, joint_set
 from hmrtk.toolkit.body.parameters import BodyParameters
@@ -27,6 +29,7 @@ from hmrtk.toolkit.shards.augmented_row import CropFormat, apply, multi_crops
 from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.compose import Chunk, Composer
 from hmrtk.toolkit.shards.plan import ShardConfig
+from hmrtk.toolkit.shards.reader import to_tensors
 
 FLIP = list(SPIN24_FLIP)
 WILD = Augmentation(flip=0.5, upright=0.2, shift=0.05)
@@ -410,13 +413,30 @@ def test_only_the_columns_that_were_read_are_changed(row, form):
     assert np.isnan(new["camera_matrix"]).all()
 
 
-def test_a_flip_forgets_the_nearest_prototype(row, form):
+def test_flips_and_turns_forget_the_nearest_prototype(row, form):
     old = {**row, "label": np.int64(4), "distance": np.float32(0.1), "distance_to_singular": np.float32(0.3)}
-    new = apply(old, Change(flip=True), form)
-    assert new["label"] == -1
-    assert np.isnan(new["distance"])
-    assert new["distance_to_singular"] == np.float32(0.3)  # the mean pose is symmetric
-    assert apply(old, Change(turn=0.5), form)["label"] == 4
+    for change in (Change(flip=True), Change(turn=0.5)):
+        new = apply(old, change, form)
+        assert new["label"] == -1
+        assert np.isnan([new["distance"], new["distance_to_singular"]]).all()
+    kept = apply(old, Change(scale=1.1, shift=(0.1, 0), gains=(1.1, 1, 1)), form)
+    assert (kept["label"], kept["distance"]) == (4, np.float32(0.1))
+
+
+def test_changed_rows_make_a_batch(rows, form):
+    parts = [
+        to_tensors(apply({**old, "image": picture(), "label": np.int64(3)}, change, form))
+        for old, change in zip(rows[:6], changes(6, preset=augmentation("best_of_both")), strict=True)
+    ]
+    batch = default_collate(parts)
+    assert batch["image"].shape == (6, 3, 224, 224)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["iuv"].shape == (6, 3, 56, 56)
+    assert batch["covered"].dtype == torch.bool
+    assert batch["label"].dtype == torch.int64
+    for name in ("keypoints2d", "joints3d", "crop_camera", "transl", "crop_affine", "camera_matrix", "location"):
+        assert batch[name].dtype == torch.float32, name
+        assert torch.isfinite(batch[name]).all(), name
 
 
 def test_the_row_is_not_changed_in_place(row, form):

@@ -13,7 +13,8 @@ Every column of the row that augmentation touches is replaced; the others stay. 
     iuv              (3, map, map) uint8 over the crop, each pixel the nearest of the region's map
     part_visibility  (24,) of that map
     location, joint, displacement   (3, S, S) float32, mirrored in U and x, and turned
-    label, distance  -1 and NaN after a flip: the nearest prototype of the mirrored body is another one
+    label, distance, distance_to_singular   -1 and NaN after a flip or turn: prototypes compare bodies as they stand in
+                     the camera frame, so those of the changed body are others
     crop_affine      (2, 3) full-image px → px of the crop (``invert_affine`` leads predictions back)
     crop_square      (3,) centre x, y, side: ``Window.turned_square``, NaN where the image's size is not known
     camera_matrix    (2, 3) ``Window.camera_matrix``, NaN without ``focal`` and ``principal``
@@ -267,7 +268,7 @@ def _turned_map(value: NDArray[Any], window: Window) -> NDArray[np.float32]:
 
 
 def _labels(row: Mapping[str, Any], window: Window) -> dict[str, Any]:
-    if not window.flip:
+    if not window.flip and not window.turn:
         return {}
-    unknown = {"label": NO_LABEL, "distance": np.float32(np.nan)}
+    unknown = {"label": NO_LABEL, "distance": np.nan, "distance_to_singular": np.nan}
     return {name: row[name].dtype.type(value) for name, value in unknown.items() if name in row}
