@@ -36,12 +36,13 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.joints import SPIN24_FLIP
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import CROP_SIZE
-from hmrtk.toolkit.geometry.crop import apply_affine, warp_image
+from hmrtk.toolkit.geometry.crop import apply_affine
 from hmrtk.toolkit.maps.atlas import Atlas, atlas_for_body
 from hmrtk.toolkit.maps.mirror import MirrorTables, mirror_iuv
 from hmrtk.toolkit.maps.onepiece import onepiece_for_body
 from hmrtk.toolkit.shards.augmentation import MULTI_CROPS, Change
 from hmrtk.toolkit.shards.compose import UV_MAPS, part_visibility
+from hmrtk.toolkit.shards.region_warp import warp_region
 from hmrtk.toolkit.shards.rows import NO_LABEL
 from hmrtk.toolkit.shards.window import Pelvis, Window
 from hmrtk.toolkit.synthesis.occluder import paste_occluders
@@ -186,7 +187,7 @@ def _body(row: Mapping[str, Any], window: Window, form: CropFormat) -> dict[str,
 def _picture(row: Mapping[str, Any], window: Window, change: Change, form: CropFormat) -> dict[str, Any]:
     if "image" not in row:
         return {}
-    image = warp_image(row["image"], window.region_affine(row["image"].shape[0], form.size), form.size)
+    image = warp_region(row["image"], window.region_affine(row["image"].shape[0], form.size), form.size)
     if change.gains != (1.0, 1.0, 1.0):
         _multiply(image.reshape(form.size, -1), np.tile(np.array(change.gains, np.float32), form.size))
     covered = np.zeros((form.size, form.size), bool)
