@@ -42,9 +42,9 @@ from hmrtk.toolkit.maps.mirror import MirrorTables, mirror_iuv
 from hmrtk.toolkit.maps.onepiece import onepiece_for_body
 from hmrtk.toolkit.shards.augmentation import MULTI_CROPS, Change
 from hmrtk.toolkit.shards.compose import UV_MAPS, part_visibility
+from hmrtk.toolkit.shards.crop_window import Pelvis, Window
 from hmrtk.toolkit.shards.region_warp import warp_region
 from hmrtk.toolkit.shards.rows import NO_LABEL
-from hmrtk.toolkit.shards.window import Pelvis, Window
 from hmrtk.toolkit.synthesis.occluder import paste_occluders
 
 if TYPE_CHECKING:

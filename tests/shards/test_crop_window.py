@@ -10,7 +10,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.geometry.crop import apply_affine, compose_affine, square_affine
 from hmrtk.toolkit.maps.atlas_symmetry import body_mirror
 from hmrtk.toolkit.shards.augmentation import Augmentation, Change
-from hmrtk.toolkit.shards.window import UPPER_BODY, Pelvis, Window, upper_square
+from hmrtk.toolkit.shards.crop_window import UPPER_BODY, Pelvis, Window, upper_square
 
 ROW = {"region": np.array([300, 200, 180], np.float32)}
 """A crop box of 100 px around (300, 200)."""

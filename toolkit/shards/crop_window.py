@@ -155,7 +155,8 @@ class Window:
         """(3,) centre x, y and side, px: the window in the full image mirrored and turned about its principal point.
 
         There the window is upright, and the changed body is seen by the unchanged camera: what CLIFF's box information
-        (§3.2) and full-image camera are computed from.
+        (§3.2) and full-image camera are computed from. After a turn that is exact for fx = fy only; ``camera_matrix``
+        is always.
         """
         return np.append(principal + self.linear @ (np.array(self.square[:2]) - principal), self.square[2])
 
