@@ -16,7 +16,7 @@ from torch.utils.data import default_collate
 from hmrtk.toolkit.body.joints import SPIN24_FLIP, joint_set
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.geometry.camera import project_crop_camera, project_perspective
+from hmrtk.toolkit.geometry.camera import crop_to_full_camera, project_crop_camera, project_perspective
 from hmrtk.toolkit.geometry.crop import apply_affine, invert_affine
 from hmrtk.toolkit.maps.assignment import assigned_joints, joint_map
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
@@ -28,6 +28,7 @@ from hmrtk.toolkit.shards.augmentation import MULTI_CROPS, Augmentation, Change,
 from hmrtk.toolkit.shards.augmented_row import CropFormat, apply, multi_crops
 from hmrtk.toolkit.shards.codec import column_array, decode_image
 from hmrtk.toolkit.shards.compose import Chunk, Composer
+from hmrtk.toolkit.shards.crop_window import Window
 from hmrtk.toolkit.shards.plan import ShardConfig
 from hmrtk.toolkit.shards.reader import to_tensors
 
@@ -191,6 +192,21 @@ def test_the_turned_square_serves_the_full_image_camera(rows, form):
         full = project_perspective(points, focal, old["principal"].astype(float))
         centre, side = new["crop_square"][:2].astype(float), float(new["crop_square"][2])
         assert np.abs((full - centre) * (224 / side) + 112 - new["keypoints2d"][:, :2]).max() < 5e-3
+
+
+def test_cliffs_conversion_of_the_new_crop_camera_moves_with_the_body(rows, form):
+    """From the crop camera and the turned square, CLIFF §3.2 finds the same place, mirrored and turned."""
+    for old, change in zip(rows, changes(len(rows), seed=5), strict=True):
+        new, plain = apply(old, change, form), apply(old, Change(), form)
+        size, focal = old["image_size"].astype(float), float(old["focal"][0])
+        assert np.array_equal(old["principal"], size[::-1] / 2)
+        place, found = (
+            crop_to_full_camera(r["crop_camera"].astype(float), r["crop_square"][:2], r["crop_square"][2], size, focal)
+            for r in (plain, new)
+        )
+        pelvis, window = form.pelvis(old["betas"]), Window.of(old, change)
+        expected = window.points(place + pelvis) - pelvis
+        assert np.abs(found - expected).max() < 0.005  # metres
 
 
 # Left is left

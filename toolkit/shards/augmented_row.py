@@ -20,6 +20,9 @@ Every column of the row that augmentation touches is replaced; the others stay. 
     camera_matrix    (2, 3) ``Window.camera_matrix``, NaN without ``focal`` and ``principal``
     covered          (size, size) bool, pixels where a thing was pasted in front; the maps show the whole person
 
+Rendered again from the changed body, the map has the same chart in 99.9 % of the pixels that lie off its outlines and
+97 % of all (``tests/shards/test_augmented_row.py``): taking the nearest pixel moves a place by up to half a pixel.
+
 A body is mirrored as if its shape were symmetric, as every published loader does; the packaged body is.
 """
 
