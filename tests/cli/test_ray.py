@@ -83,7 +83,7 @@ def test_shards_built_on_ray_are_those_built_here_though_a_worker_is_killed(tmp_
     assert kill_a_worker(running)
     out, err = finish(running)
     assert hashes(tmp_path / "ray" / "shards") == hashes(tmp_path / "here" / "shards")
-    assert out.startswith("70 rows (val 70) in 1 shards")
+    assert out.startswith("70 rows (val 70) in 1 shard")
     assert [line.split(":")[0] for line in err.splitlines()] == ["shards"]
 
 
