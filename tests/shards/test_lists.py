@@ -117,7 +117,7 @@ def test_the_pictures_of_a_shard_lie_where_the_ranges_say(folder):
     index = ShardIndex.read(folder)
     groups = RowGroups(index, "train")
     for group, rows in enumerate(groups.sizes):
-        chunk, _, levels = groups.chunk(group, "image.bytes")
+        chunk, _, levels, _ = groups.chunk(group, "image.bytes")
         ranges = picture_ranges(chunk, levels, rows)
         expected = [row["bytes"] for row in groups.read(group, ["image"])["image"].to_pylist() if row]
         assert [bytes(chunk[a : a + n]) for a, n in ranges if a != NULL] == expected

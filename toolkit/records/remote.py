@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -139,6 +139,15 @@ class RemotePath:
             FileNotFoundError: it is not there.
         """
         return bytes(self._ask(lambda store: store.cat_file(str(self), start=start, end=start + length)))
+
+    def read_ranges(self, places: Sequence[RemotePath], starts: Sequence[int], ends: Sequence[int]) -> list[bytes]:
+        """Ranges of files of this store, requested side by side.
+
+        Raises:
+            FileNotFoundError: one is not there.
+        """
+        names = [str(place) for place in places]
+        return list(self._ask(lambda store: store.cat_ranges(names, list(starts), list(ends), on_error="raise")))
 
     def upload(self, file: Path) -> None:
         """Put a finished local file here; it appears all at once or not at all."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,22 @@ def open_shard(path: Place) -> tuple[pq.ParquetFile, dict[str, Any]]:
     return open_parquet(path, KIND, SCHEMA_VERSION)
 
 
+class Chunk(NamedTuple):
+    """A column of a row group as it lies in the file.
+
+    Attributes:
+        data: its bytes.
+        codec: of its pages; None: not compressed.
+        levels: its largest definition level.
+        start: place of the first byte in the file.
+    """
+
+    data: memoryview
+    codec: pa.Codec | None
+    levels: int
+    start: int
+
+
 class RowGroups:
     """The row groups of a split, numbered from 0 in file order.
 
@@ -57,7 +73,7 @@ class RowGroups:
         self.sizes = [rows for entry in entries for rows in entry.row_groups]
         self.rows = sum(self.sizes)
         self._ends = np.cumsum(self.sizes)
-        self._ranges = ByteRanges()
+        self.ranges = ByteRanges()
         self._own = threading.local()  # every thread opens files of its own
 
     def __getstate__(self) -> dict[str, Any]:
@@ -101,14 +117,14 @@ class RowGroups:
         dtype = np.dtype(field.type.value_type.to_pandas_dtype())
         out: NDArray[Any] = np.empty((self.sizes[group], field.type.list_size), dtype)
         try:
-            chunk, codec, levels = self.chunk(group, f"{field.name}.list.element")
+            chunk = self.chunk(group, f"{field.name}.list.element")
             stored = np.dtype(np.int32) if dtype.kind in "iu" and dtype.itemsize < 4 else dtype
-            return out, read_lists(chunk, codec, out, stored, levels)
+            return out, read_lists(chunk.data, chunk.codec, out, stored, chunk.levels)
         except (PageError, LookupError):
             return None
 
-    def chunk(self, group: int, column: str) -> tuple[memoryview, pa.Codec | None, int]:
-        """The bytes of a row group's column, its codec, and its largest definition level.
+    def chunk(self, group: int, column: str) -> Chunk:
+        """The bytes of a row group's column.
 
         Args:
             column: its path in the Parquet schema, e.g. ``"image.bytes"``.
@@ -124,8 +140,8 @@ class RowGroups:
         about = file.metadata.row_group(number).column(place)
         start = about.dictionary_page_offset or about.data_page_offset
         codec = {"UNCOMPRESSED": None, "ZSTD": pa.Codec("zstd")}[about.compression]
-        data = self._ranges.read(self.root / path, start, about.total_compressed_size)
-        return memoryview(data), codec, file.schema.column(place).max_definition_level
+        data = self.ranges.read(self.root / path, start, about.total_compressed_size)
+        return Chunk(memoryview(data), codec, file.schema.column(place).max_definition_level, start)
 
     def _file(self, path: str) -> pq.ParquetFile:
         opened = getattr(self._own, "opened", None)

@@ -1,0 +1,123 @@
+"""Where each row's picture lies in its shard: the offset index, which makes access to any row one read.
+
+In: a shard folder. Out: for every shard the byte range and CRC-32 of each row's picture, kept beside the shards as
+``.offsets/<split>/shard-00000.safetensors`` (hidden, so that tools that read the folder's Parquet files pass it by).
+Made on first use, or all at once by ``write_offsets``. Used by ``ShardMap``.
+
+It works because the writer stores pictures raw and PLAIN: a byte range of the Parquet file is a JPEG. The index names
+the sha256 of its shard; one of another shard is stale and made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from hmrtk.toolkit.errors import InputError, OutputError
+from hmrtk.toolkit.records.artefact import open_input, write_bytes
+from hmrtk.toolkit.records.remote import Place
+from hmrtk.toolkit.shards.index import ShardEntry, ShardIndex
+from hmrtk.toolkit.shards.lists import NULL, picture_ranges
+from hmrtk.toolkit.shards.pages import PageError
+from hmrtk.toolkit.shards.rows import RowGroups
+
+FOLDER = ".offsets"
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Of one shard.
+
+    Attributes:
+        ranges: (N, 2) int64 first byte in the file and length of each row's picture; start −1 where there is none.
+        crc: (N,) uint32 CRC-32 of those bytes; 0 where there are none.
+    """
+
+    ranges: NDArray[np.int64]
+    crc: NDArray[np.uint32]
+
+
+def offsets_place(root: Place, entry: ShardEntry) -> Place:
+    """Where the offset index of a shard is kept."""
+    *folders, name = entry.path.split("/")
+    place = root / FOLDER
+    for part in (*folders, name.removesuffix(".parquet") + ".safetensors"):
+        place = place / part
+    return place
+
+
+def shard_offsets(index: ShardIndex, entry: ShardEntry, save_new: bool = True) -> Offsets:
+    """The offset index of a shard: the one that is kept, if it is this shard's, else made from the shard.
+
+    Args:
+        save_new: keep one that was made; a folder that cannot be written is left as it is.
+
+    Raises:
+        InputError: the shard is missing or damaged.
+    """
+    kept = _read(index.root, entry)
+    if kept is not None:
+        return kept
+    made = _make(index, entry)
+    if save_new:
+        with contextlib.suppress(OutputError):
+            _write(index.root, entry, made)
+    return made
+
+
+def write_offsets(root: str | Place) -> int:
+    """Make the offset index of every shard that has none or a stale one; how many were made.
+
+    Raises:
+        InputError: a shard is missing or damaged. OutputError: the folder cannot be written.
+    """
+    index, made = ShardIndex.read(root), 0
+    for entry in index.shards:
+        if _read(index.root, entry) is None:
+            _write(index.root, entry, _make(index, entry))
+            made += 1
+    return made
+
+
+def _make(index: ShardIndex, entry: ShardEntry) -> Offsets:
+    groups = RowGroups(index, entry.split)
+    ranges, crc = [], []
+    for group, (path, _) in enumerate(groups.places):
+        if path != entry.path:
+            continue
+        try:
+            chunk = groups.chunk(group, "image.bytes")
+            found = picture_ranges(chunk.data, chunk.levels, groups.sizes[group])
+        except (PageError, LookupError) as error:
+            raise InputError(
+                groups.name(group), f"is damaged: {error}", "run verify-shards, then build again"
+            ) from None
+        there = found[:, 0] != NULL
+        crc += [zlib.crc32(chunk.data[a : a + n]) if ok else 0 for (a, n), ok in zip(found, there, strict=True)]
+        found[there, 0] += chunk.start
+        ranges.append(found)
+    return Offsets(np.concatenate(ranges), np.array(crc, np.uint32))
+
+
+def _write(root: Place, entry: ShardEntry, offsets: Offsets) -> None:
+    digest = np.frombuffer(bytes.fromhex(entry.sha256), np.uint8)
+    write_bytes(offsets_place(root, entry), save({"ranges": offsets.ranges, "crc": offsets.crc, "sha256": digest}))
+
+
+def _read(root: Place, entry: ShardEntry) -> Offsets | None:
+    """The kept offset index; None when there is none, or it is damaged or of another shard."""
+    try:
+        with open_input(offsets_place(root, entry)) as stream:
+            kept = load(stream.read())
+        offsets = Offsets(kept["ranges"], kept["crc"])
+        same = kept["sha256"].tobytes().hex() == entry.sha256
+    except (InputError, SafetensorError, KeyError):
+        return None
+    whole = offsets.ranges.shape == (entry.rows, 2) and offsets.crc.shape == (entry.rows,)
+    return offsets if same and whole else None
