@@ -175,7 +175,7 @@ BREAKAGES = {
         r"00003_joints\.npy row 0: the array has",
     ),
     "object": (
-        lambda d: np.save(d / "00003_joints.npy", np.array([{}], object), allow_pickle=True),
+        lambda d: np.save(d / "00003_joints.npy", np.array([{}], object)),
         r"00003_joints\.npy: cannot be read: Object arrays",
     ),
     "pose": (lambda d: rewrite(d, 3, pose=np.zeros(71)), r"00003_body\.pkl: pose has shape \(71,\), expected \(72\)"),
