@@ -57,6 +57,19 @@ def test_ranges_are_those_of_the_pictures_that_pyarrow_reads(root):
             assert picture is None or data[start : start + length] == picture["bytes"]
 
 
+def test_pictures_as_they_are_stored(fakes, root):
+    assert ShardMap(root).encoded([6, 5, -1]) == [fakes.encode_jpeg(fakes.picture(6)), None, None]
+
+
+def test_without_verifying_a_damaged_picture_is_given(fakes, root):
+    write_offsets(root)
+    shard = root / "train/shard-00000.parquet"
+    data = bytearray(shard.read_bytes())
+    data[bytes(data).index(fakes.encode_jpeg(fakes.picture(6))) + 300] ^= 1
+    shard.write_bytes(data)
+    assert ShardMap(root, verify=False).encoded([6]) != [fakes.encode_jpeg(fakes.picture(6))]
+
+
 def test_rows_are_given_in_the_order_asked_for(root):
     rows = ShardMap(root, columns=["sample_id"])
     wanted = np.random.default_rng(0).permutation(41).tolist()

@@ -8,6 +8,8 @@ group once.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import threading
 import zlib
 from collections import OrderedDict
@@ -17,10 +19,10 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.records.remote import Place
+from hmrtk.toolkit.records.remote import Place, RemotePath
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.lists import NULL
-from hmrtk.toolkit.shards.offsets import Offsets, shard_offsets
+from hmrtk.toolkit.shards.offsets import shard_offsets
 from hmrtk.toolkit.shards.order import Piece
 from hmrtk.toolkit.shards.rows import RowDecoder, RowGroups
 from hmrtk.toolkit.shards.tensors import to_tensors
@@ -34,6 +36,7 @@ class ShardMap(Dataset):
             but pictures.
         kept_groups: row groups kept in memory: with every map 16 MB each.
         save: keep offset indexes that have to be made.
+        verify: check the CRC-32 of each picture, 1 µs per KB; decoding takes thirty times as long.
 
     Each row is a dict as ``ShardDataset`` gives it, without ``cursor``. Safe to use from several threads and from
     DataLoader workers, which fetch a whole batch with one sweep over its row groups.
@@ -52,25 +55,27 @@ class ShardMap(Dataset):
         *,
         kept_groups: int = 4,
         save: bool = True,
+        verify: bool = True,
     ) -> None:
         if kept_groups < 1:
             raise InputError("kept_groups", f"expected at least 1, got {kept_groups}")
         self.index = ShardIndex.read(root)
         self.decoder = RowDecoder(self.index, columns)
         self.groups = RowGroups(self.index, split)
-        self.kept_groups, self.save = kept_groups, save
-        self._entries = {entry.path: entry for entry in self.index.shards}
+        self.kept_groups, self.save, self.verify = kept_groups, save, verify
+        self._entries = self.index.entries(split)
+        self._places = [self._place(entry.path) for entry in self._entries]
+        self._ends = list(itertools.accumulate(entry.rows for entry in self._entries))
         self._others = RowDecoder(self.index, [name for name in self.decoder.columns if name != "image"])
-        self._starts = _starts_in_files(self.groups)
         self._reset()
 
     def _reset(self) -> None:
-        self._offsets: dict[str, Offsets] = {}
+        self._spans: dict[int, list[tuple[int, int, int]]] = {}  # of a shard: start, length and CRC of each picture
         self._kept: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_offsets", "_kept", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_spans", "_kept", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -85,52 +90,62 @@ class ShardMap(Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """Several rows, in the order asked for; each row group is read once, pictures in one sweep."""
-        located = [self.groups.locate(self._inside(int(position))) for position in positions]
-        pictures = self._pictures(located) if "image" in self.decoder.columns else [None] * len(located)
+        numbers = [self._inside(int(position)) for position in positions]
+        located = [self.groups.locate(number) for number in numbers]
+        pictures = self.encoded(numbers) if "image" in self.decoder.columns else [None] * len(numbers)
         rows: list[dict[str, Any]] = [{}] * len(located)
         for number in sorted(range(len(located)), key=lambda i: located[i]):
             group, inside = located[number]
             rows[number] = to_tensors(self._row(group, inside, pictures[number]))
         return rows
 
+    def encoded(self, positions: Sequence[int]) -> list[memoryview | None]:
+        """The pictures of rows as they are stored (JPEG), from local files without a copy; None where there is none."""
+        wanted: list[tuple[int, int, int, int, int]] = []  # number, shard, start, length, CRC
+        for number, position in enumerate(positions):
+            inside = self._inside(position)
+            shard = bisect.bisect_right(self._ends, inside)
+            spans = self._spans.get(shard) or self._read_spans(shard)
+            start, length, crc = spans[inside - self._ends[shard]]  # counted from the shard's end
+            if start != NULL:
+                wanted.append((number, shard, start, length, crc))
+        found: list[memoryview | None] = [None] * len(positions)
+        for (number, _, _, _, crc), data in zip(wanted, self._bytes(wanted), strict=True):
+            if self.verify and zlib.crc32(data) != crc:
+                group, row = self.groups.locate(self._inside(positions[number]))
+                place = f"{self.groups.name(group)} row {row}"
+                raise InputError(place, "its picture has another checksum", "run verify-shards, then build again")
+            found[number] = data
+        return found
+
+    def _bytes(self, wanted: list[tuple[int, int, int, int, int]]) -> list[memoryview]:
+        ranges = [(self._places[shard], start, length) for _, shard, start, length, _ in wanted]
+        if isinstance(self.index.root, RemotePath):
+            return [memoryview(data) for data in self.groups.ranges.read_many(ranges)]
+        return [self.groups.ranges.view(*one) for one in ranges]
+
+    def _read_spans(self, shard: int) -> list[tuple[int, int, int]]:
+        with self._lock:
+            offsets = shard_offsets(self.index, self._entries[shard], self.save)
+            columns = (offsets.ranges[:, 0].tolist(), offsets.ranges[:, 1].tolist(), offsets.crc.tolist())
+            self._spans[shard] = list(zip(*columns, strict=True))
+            return self._spans[shard]
+
+    def _place(self, path: str) -> Place:
+        return self.index.root / path
+
     def _inside(self, position: int) -> int:
         if not -len(self) <= position < len(self):
             raise IndexError(f"{self.index.root} has no row {position}: expected 0 … {len(self) - 1}")
         return position % len(self)
 
-    def _row(self, group: int, inside: int, picture: bytes | None) -> dict[str, Any]:
+    def _row(self, group: int, inside: int, picture: memoryview | None) -> dict[str, Any]:
         others = self._group(group) if self._others.columns else {}
         row: dict[str, Any] = {"": (self.groups.name(group), inside)}
         row |= {name: [others[name][inside]] for name in self._others.columns}
         if "image" in self.decoder.columns:
-            row["image"] = [None if picture is None else memoryview(picture)]
+            row["image"] = [picture]
         return self.decoder.row(row, 0)
-
-    def _pictures(self, located: list[tuple[int, int]]) -> list[bytes | None]:
-        """The encoded pictures of rows, their checksums verified."""
-        wanted, sums, numbers = [], [], []
-        for number, (group, inside) in enumerate(located):
-            path, row = self.groups.places[group][0], self._starts[group] + inside
-            offsets = self._offsets_of(path)
-            start, length = (int(value) for value in offsets.ranges[row])
-            if start != NULL:
-                wanted.append((self.index.root / path, start, length))
-                sums.append(int(offsets.crc[row]))
-                numbers.append(number)
-        found: list[bytes | None] = [None] * len(located)
-        for number, data, crc in zip(numbers, self.groups.ranges.read_many(wanted), sums, strict=True):
-            if zlib.crc32(data) != crc:
-                group, inside = located[number]
-                place = f"{self.groups.name(group)} row {inside}"
-                raise InputError(place, "its picture has another checksum", "run verify-shards, then build again")
-            found[number] = data
-        return found
-
-    def _offsets_of(self, path: str) -> Offsets:
-        with self._lock:
-            if path not in self._offsets:
-                self._offsets[path] = shard_offsets(self.index, self._entries[path], self.save)
-            return self._offsets[path]
 
     def _group(self, group: int) -> dict[str, Any]:
         """All columns but the picture of a row group."""
@@ -141,13 +156,3 @@ class ShardMap(Dataset):
                     self._kept.popitem(last=False)
             self._kept.move_to_end(group)
             return self._kept[group]
-
-
-def _starts_in_files(groups: RowGroups) -> list[int]:
-    """For each row group, the rows of its file before it."""
-    starts: list[int] = []
-    rows: dict[str, int] = {}
-    for (path, _), size in zip(groups.places, groups.sizes, strict=True):
-        starts.append(rows.get(path, 0))
-        rows[path] = starts[-1] + size
-    return starts
