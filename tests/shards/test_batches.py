@@ -171,6 +171,16 @@ def test_a_truncated_jpeg_is_named():
             decode_image_into(part, np.empty((32, 32, 3), np.uint8), "row 3")
 
 
+def test_pinned_batches_need_a_gpu(folder):
+    if torch.cuda.is_available():
+        batch = next(iter(ShardBatches(ShardDataset(folder, columns=["image", "betas"]), 4, pin=True)))
+        assert batch["image"].is_pinned()
+        assert batch["betas"].is_pinned()
+    else:
+        with pytest.raises(InputError, match="pin: page-locked memory needs a GPU, and torch finds none"):
+            ShardBatches(ShardDataset(folder), pin=True)
+
+
 @pytest.mark.parametrize(("options", "text"), [({"batch_size": 0}, "batch_size"), ({"threads": 0}, "threads")])
 def test_impossible_sizes_are_refused(folder, options, text):
     with pytest.raises(InputError, match=f"{text}: expected at least 1, got 0"):

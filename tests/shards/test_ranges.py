@@ -43,12 +43,15 @@ def test_a_short_or_missing_file_is_named(place):
 
 def test_few_files_stay_open(tmp_path, monkeypatch):
     monkeypatch.setattr(ranges, "MAX_OPEN", 2)
+    monkeypatch.setattr(ranges, "MAX_MAPPED", 3)
     reader = ByteRanges()
     for turn in range(2):
         for name in "abcd":
             (tmp_path / name).write_text(name)
             assert reader.read(tmp_path / name, 0, 1) == name.encode(), turn
+            assert reader.view(tmp_path / name, 0, 1) == name.encode(), turn
     assert len(reader._own.files) == 2
+    assert len(reader._mapped) == 3
 
 
 def test_an_empty_file_is_named(tmp_path):

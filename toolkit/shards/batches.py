@@ -67,7 +67,8 @@ class ShardBatches(IterableDataset):
     it takes one stream per worker, as rows do; pass each batch's cursor to ``advance`` then.
 
     Raises:
-        InputError: a size below 1; while iterating, a damaged row (named), a picture of another size.
+        InputError: a size below 1; ``pin`` without a GPU; while iterating, a damaged row (named), a picture of another
+            size.
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class ShardBatches(IterableDataset):
         for name, value in (("batch_size", batch_size), ("threads", 1 if threads is None else threads)):
             if value < 1:
                 raise InputError(name, f"expected at least 1, got {value}")
+        if pin and not torch.cuda.is_available():
+            raise InputError("pin", "page-locked memory needs a GPU, and torch finds none")
         self.dataset, self.batch_size, self.threads = dataset, batch_size, threads or processors()
         self.drop_last, self.pin, self.half = drop_last, pin, half
         self.set_epoch, self.advance = dataset.set_epoch, dataset.advance

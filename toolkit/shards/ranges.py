@@ -14,7 +14,6 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,10 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
 from hmrtk.toolkit.records.remote import Place, RemotePath
 
-MAX_OPEN = 32
+MAX_OPEN = 16
 """Files that a thread keeps open."""
+MAX_MAPPED = 256
+"""Files that a process keeps mapped."""
 
 
 class ByteRanges:
@@ -31,12 +32,14 @@ class ByteRanges:
 
     def __init__(self) -> None:
         self._own = threading.local()
+        self._mapped: OrderedDict[Path, memoryview] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}
+        return {"version": 1}  # an empty state would not be set
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._own = threading.local()
+        self.__init__()  # type: ignore[misc]
 
     def read(self, place: Place, start: int, length: int) -> bytes:
         """``length`` bytes from ``start``; from an object store with one request.
@@ -48,7 +51,7 @@ class ByteRanges:
             data = _requested(place, start, length)
         else:
             try:
-                data = os.pread(self._file(place).handle.fileno(), length, start)
+                data = os.pread(self._file(place).fileno(), length, start)
             except OSError as error:
                 raise InputError(place, f"cannot be read: {error.strerror}") from None
         if len(data) != length:
@@ -59,7 +62,7 @@ class ByteRanges:
         """As ``read``, without a copy where the file is local."""
         if isinstance(place, RemotePath):
             return memoryview(self.read(place, start, length))
-        data: memoryview = self._file(place).mapped[start : start + length]
+        data = self._map(place)[start : start + length]
         if len(data) != length:
             raise InputError(place, f"ends before byte {start + length}", "run verify-shards, then build again")
         return data
@@ -83,33 +86,37 @@ class ByteRanges:
                 raise InputError(place, f"ends before byte {start + length}", "run verify-shards, then build again")
         return found
 
-    def _file(self, place: Path) -> _Opened:
+    def _file(self, place: Path) -> Any:
         if getattr(self._own, "process", None) != os.getpid():
             self._own.process, self._own.files = os.getpid(), OrderedDict()
         files = self._own.files
         if place not in files:
-            with open_input(place):  # says what is wrong
-                pass
-            files[place] = _Opened(open(place, "rb", buffering=0))  # noqa: SIM115 - closed when it leaves the cache
+            files[place] = _opened(place)
             if len(files) > MAX_OPEN:
-                files.popitem(last=False)[1].handle.close()  # views of it live on
+                files.popitem(last=False)[1].close()
         files.move_to_end(place)
-        opened: _Opened = files[place]
-        return opened
+        return files[place]
+
+    def _map(self, place: Path) -> memoryview:
+        with self._lock:
+            if place not in self._mapped:
+                with _opened(place) as file:
+                    empty = not os.fstat(file.fileno()).st_size
+                    self._mapped[place] = memoryview(b"" if empty else _whole(file))
+                if len(self._mapped) > MAX_MAPPED:
+                    self._mapped.popitem(last=False)  # views of it live on
+            self._mapped.move_to_end(place)
+            return self._mapped[place]
 
 
-class _Opened:
-    """An open local file, mapped when first asked for."""
+def _opened(place: Path) -> Any:
+    with open_input(place):  # says what is wrong
+        pass
+    return open(place, "rb", buffering=0)
 
-    def __init__(self, handle: Any) -> None:
-        self.handle = handle
 
-    @cached_property
-    def mapped(self) -> memoryview:
-        try:
-            return memoryview(mmap.mmap(self.handle.fileno(), 0, access=mmap.ACCESS_READ))
-        except ValueError:  # an empty file
-            return memoryview(b"")
+def _whole(file: Any) -> mmap.mmap:
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _requested(place: RemotePath, start: int, length: int) -> bytes:

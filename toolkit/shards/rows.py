@@ -133,8 +133,8 @@ class RowGroups:
             InputError: the file is missing or shorter. LookupError: no such row group or column, another codec.
         """
         path, number = self.places[group]
-        file = self._file(path)
-        place = _columns(file)[column]
+        file, places = self._file(path), self._own.opened[3]
+        place = places[column]
         if number >= file.num_row_groups:
             raise LookupError(number)
         about = file.metadata.row_group(number).column(place)
@@ -147,7 +147,7 @@ class RowGroups:
         opened = getattr(self._own, "opened", None)
         if opened is None or opened[:2] != (os.getpid(), path):
             file, _ = open_shard(self.root / path)
-            self._own.opened = opened = (os.getpid(), path, file)
+            self._own.opened = opened = (os.getpid(), path, file, _columns(file))
         return opened[2]
 
 
