@@ -167,8 +167,9 @@ def test_an_impossible_cache_is_refused(root):
         ShardMap(root, kept_groups=0)
 
 
-def test_rows_come_from_an_object_store(root):
-    store = RemotePath("memory://map")
+@pytest.mark.parametrize("kind", ["memory", pytest.param("s3", marks=pytest.mark.slow)])
+def test_rows_come_from_an_object_store(root, kind, request):
+    store = RemotePath("memory://map" if kind == "memory" else f"{request.getfixturevalue('s3_bucket')}/map")
     for file in root.rglob("*"):
         if file.is_file():
             target = store
@@ -185,4 +186,5 @@ def test_rows_come_from_an_object_store(root):
         with pytest.raises(InputError, match=r"shard-00001\.parquet: no such file"):
             far.__getitems__([1, 14])
     finally:
-        store.store.store.clear()
+        if kind == "memory":
+            store.store.store.clear()
