@@ -179,7 +179,8 @@ def record(part: str, text: str, numbers: dict[str, Any]) -> None:
         "# Maps of the body surface: speed and agreement\n\nMedians of interleaved rounds in one process; a sample"
         f" beside neighbours that used more than {QUIET} processors is left out where enough quiet ones exist, and"
         " marked ~ where not. “Others” is how many processors they used. Per processor second counts the time of all"
-        " threads of the process and its children.\n"
+        " threads of the process and its children: ours, Embree and torch use all cores; Mesa (told to, it is faster"
+        " so), warp and scipy one, so two processes of those would halve the ratios on two cores.\n"
     )
     pages = [f"{one['text']}\n\nMachine: {one['machine']}.\n" for _, one in sorted(parts.items())]
     (RESULTS / "maps.md").write_text("\n".join([head, *pages]))
