@@ -15,6 +15,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.iuv_images import ImageEntry, read_people
 from hmrtk.toolkit.shards.pictures import PhotoReader
 from hmrtk.toolkit.synthesis.sheet import contact_sheet
+from hmrtk.toolkit.wording import counted
 
 COLUMNS = 8
 CELL_PX = 168
@@ -104,5 +105,5 @@ def image_sheet(
         zoom = IMAGE_PX / max(entry.size)
         shown = (max(1, round(entry.size[1] * zoom)), max(1, round(entry.size[0] * zoom)))
         cells.append(np.asarray(cv2.resize(picture, shown, interpolation=cv2.INTER_AREA), np.uint8))
-    captions = [f"{entry.name}: {len(entry.sample_ids)}" for entry in entries]
+    captions = [f"{entry.name}: {counted(len(entry.sample_ids), 'person', 'people')}" for entry in entries]
     return contact_sheet(cells, IMAGE_COLUMNS, captions)
