@@ -1,5 +1,5 @@
-"""The offline path, stage by stage: raw files → records → prototypes and labels → IUV set; shards are built by
-``shards.builder`` from the same records.
+"""The offline path, stage by stage: raw files → records → prototypes and labels. From the same records
+``shards.iuv_builder`` renders IUV maps and ``shards.builder`` builds shards.
 
 Each stage takes records in memory, calls one part of the toolkit, and writes artefacts with their provenance. The
 command line is a thin skin over this module; a script that imports it gets the same results.

@@ -1,7 +1,7 @@
 """One row of a shard through a ``Change``: the network's crop, and everything that belongs to it, consistently.
 
-In: a decoded row (``rows.RowDecoder``) and a ``Change``. Out: the row with the same columns for the crop. Called by
-data loading, between decoding and ``to_tensors``.
+In: a decoded row (``rows.RowDecoder``) and a ``Change``. Out: the row with the same columns for the crop. For data
+loading, between decoding and ``to_tensors``; the readers do not call it by themselves.
 
 Every column of the row that augmentation touches is replaced; the others stay. In the new row:
 

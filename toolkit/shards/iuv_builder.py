@@ -100,7 +100,7 @@ class IUVRun:
     preview: Place | None
 
     def summary(self) -> dict[str, Any]:
-        """The run as plain JSON values; of many files the first and the last are named."""
+        """The run as plain JSON values."""
         return {
             "out": str(self.out),
             "files": [str(f) for f in self.files],

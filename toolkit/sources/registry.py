@@ -89,11 +89,6 @@ _RAW: dict[str, Callable[[], Source]] = {
 """dataset → maker of the source of its raw files."""
 
 
-def readable_formats() -> tuple[str, ...]:
-    """Formats that this version reads, whatever the dataset."""
-    return tuple(_READERS)
-
-
 def is_readable(dataset: str, fmt: str) -> bool:
     """Whether this version reads a dataset in a format."""
     return dataset in _RAW if fmt == RAW else fmt in _READERS
