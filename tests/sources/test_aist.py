@@ -12,9 +12,9 @@ import pytest
 
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.fields import pickle_fields
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.aist import action_of, translation
-from hmrtk.toolkit.sources.fields import pickle_fields
 from hmrtk.toolkit.sources.mocap import MocapConfig
 from hmrtk.toolkit.sources.registry import open_source
 

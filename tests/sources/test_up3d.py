@@ -13,8 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.fields import pickle_fields
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.fields import pickle_fields
 from hmrtk.toolkit.sources.registry import open_source
 from hmrtk.toolkit.sources.up3d import listed, png_size
 

@@ -3,7 +3,7 @@
 The pickle machine is allowed to *record* a short list of classes (numpy, scipy.sparse, chumpy): which class, its
 arguments and its state. Any other name stops the reading. ``array_value`` then rebuilds numbers from the records,
 ``plain_value`` whole structures of numbers and text; numpy and scipy never see a pickled state. ``smpl_file`` and the
-readers of pickled datasets (``sources/fields``) are the callers.
+readers of pickled datasets (``records/fields``) are the callers.
 """
 
 from __future__ import annotations

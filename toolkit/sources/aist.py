@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.sources.fields import Fields, Floats, pickle_fields
+from hmrtk.toolkit.records.fields import Fields, Floats, pickle_fields
 from hmrtk.toolkit.sources.retarget import Motion
 
 FPS = 60.0

@@ -22,7 +22,7 @@ import numpy as np
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
-from hmrtk.toolkit.sources.fields import Floats, as_gender, npz_fields
+from hmrtk.toolkit.records.fields import Floats, as_gender, npz_fields
 from hmrtk.toolkit.sources.retarget import Motion
 
 SKIPPED = ("shape.npz",)

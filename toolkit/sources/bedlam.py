@@ -35,10 +35,10 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.crops import EXPANSION
+from hmrtk.toolkit.records.npz_file import NpzFile
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import gathered, image_paths, person_ids
 from hmrtk.toolkit.sources.camera_frame import moved_transl, turned_root
-from hmrtk.toolkit.sources.npz_file import NpzFile
 from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
 from hmrtk.toolkit.sources.spin_npz import file_boxes, genders, smpl_columns
 

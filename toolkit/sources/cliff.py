@@ -31,9 +31,9 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.crops import EXPANSION
+from hmrtk.toolkit.records.npz_file import NpzFile
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths
-from hmrtk.toolkit.sources.npz_file import NpzFile
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, first_file, record_table
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED, file_boxes, genders, has_body, metric, smpl_columns
 

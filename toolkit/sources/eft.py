@@ -34,11 +34,10 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.geometry.rotation import rotmat_to_axis_angle
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.fields import Fields, rotation_vectors
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths, square_boxes
-from hmrtk.toolkit.sources.fields import Fields
 from hmrtk.toolkit.sources.json_items import json_items
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED
@@ -52,8 +51,6 @@ FILES = {
 OPENPOSE18_SLOTS = (19, 12, 8, 7, 6, 9, 10, 11, 2, 1, 0, 3, 4, 5, 21, 20, 23, 22)
 """OpenPose's 18 joints → rows of ``spin24``, as EFT's ``jointorders.py`` takes them."""
 SPIN49_COUNT, OPENPOSE_COUNT = 49, 25
-ORTHONORMAL = 1e-3
-"""How far R·Rᵀ may be from the identity."""
 _COCO = re.compile(r"COCO_(\w+)_\d{12}\.jpg")
 
 
@@ -121,7 +118,7 @@ class EftSource:
             name: np.stack([person[name] for person in people]) for name in ("pose", "betas", "camera", "validity")
         }
         boxes = _boxes(people, path)
-        pose = checked_rotations(stacked["pose"], path)
+        pose = rotation_vectors(stacked["pose"], "parm_pose", str(path))
         parameters = BodyParameters.of(pose[:, 0], pose[:, 1:], stacked["betas"])
         names = image_paths([file_name(self.dataset, person["name"]) for person in people], path)
         keypoints = self._annotated(people, path)
@@ -189,20 +186,6 @@ def _boxes(people: list[dict[str, Any]], path: Path) -> NDArray[np.float32]:
         return square_boxes(camera[:, 4:], camera[:, 3])
     except InputError as error:
         raise InputError(f"{path} {error.place}", f"bbox_{error.problem}", error.remedy) from None
-
-
-def checked_rotations(matrices: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
-    """(N, 24, 3, 3) → (N, 24, 3) axis-angle.
-
-    Raises:
-        InputError: a matrix is no rotation; row and joint are named.
-    """
-    error = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(axis=(-1, -2))  # (N, 24)
-    bad = (error > ORTHONORMAL) | (np.linalg.det(matrices) < 0)
-    if bad.any():
-        row, joint = np.argwhere(bad)[0].tolist()
-        raise InputError(f"{path} row {row}", f"parm_pose is no rotation at joint {joint}")
-    return np.asarray(rotmat_to_axis_angle(matrices))
 
 
 def file_name(dataset: str, name: str) -> str:

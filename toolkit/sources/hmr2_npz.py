@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.npz_file import NpzFile
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import confident, image_paths, person_ids
 from hmrtk.toolkit.sources.hmr2 import BODY_COUNT, EXTRA_COUNT, pixel_boxes, spin24_of_44
-from hmrtk.toolkit.sources.npz_file import NpzFile
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED, genders, has_body, metric, smpl_columns
 from hmrtk.toolkit.sources.spin_variants import named_parts

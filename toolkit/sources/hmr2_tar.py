@@ -31,9 +31,9 @@ from hmrtk.toolkit.body.parameters import MAX_ABS_BETA
 from hmrtk.toolkit.body.unpickler import plain_value, read_object
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.fields import Fields, numbers
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths
-from hmrtk.toolkit.sources.fields import Fields, numbers
 from hmrtk.toolkit.sources.hmr2 import pixel_boxes, spin24_of_44
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED

@@ -29,10 +29,10 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.crops import EXPANSION
+from hmrtk.toolkit.records.fields import Fields, as_gender, as_text, npz_fields, numbers
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import confident, gathered, image_paths, person_ids
 from hmrtk.toolkit.sources.camera_frame import intrinsics
-from hmrtk.toolkit.sources.fields import Fields, as_gender, as_text, npz_fields, numbers
 from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
 
 JOINTS = 190

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.npz_file import NpyFile, NpzFile
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.npz_file import NpyFile, NpzFile
 from hmrtk.toolkit.sources.picture_table import checked_root, first_file, record_table
 from hmrtk.toolkit.sources.spin_npz import has_body, spin_columns, spin_files
 

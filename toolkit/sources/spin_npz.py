@@ -39,10 +39,10 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BETA_COUNT, MAX_ABS_BETA
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.fields import as_gender
+from hmrtk.toolkit.records.npz_file import NpzFile
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths, in_spin24, person_ids, square_boxes
-from hmrtk.toolkit.sources.fields import as_gender
-from hmrtk.toolkit.sources.npz_file import NpzFile
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
 from hmrtk.toolkit.sources.spin_variants import Variant, known_names, named_parts, variant_of
 

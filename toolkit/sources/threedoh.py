@@ -28,10 +28,10 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import project_perspective
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.fields import Fields, Floats, first_betas, json_fields, numbers
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import LSP14_SLOTS, image_paths, in_spin24
 from hmrtk.toolkit.sources.camera_frame import extrinsics, intrinsics, moved_transl, turned_root
-from hmrtk.toolkit.sources.fields import Fields, Floats, first_betas, json_fields, numbers
 from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
 
 FOLDERS = {"train": "trainset", "test": "testset"}

@@ -33,10 +33,10 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.rotation import axis_angle_to_rotmat
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.fields import Fields, Floats, as_gender, first_betas, numbers, pickle_fields
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import gathered, in_spin24
 from hmrtk.toolkit.sources.camera_frame import extrinsics, in_camera, intrinsics, moved_transl, turned_root
-from hmrtk.toolkit.sources.fields import Fields, Floats, as_gender, first_betas, numbers, pickle_fields
 from hmrtk.toolkit.sources.picture_table import checked_root, joint_boxes, not_complete, record_table
 
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}

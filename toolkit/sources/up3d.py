@@ -32,10 +32,10 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import project_perspective
 from hmrtk.toolkit.geometry.rotation import axis_angle_to_rotmat
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.fields import Fields, Floats, first_betas, numbers, pickle_fields
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import LSP14_SLOTS, confident, in_spin24
 from hmrtk.toolkit.sources.camera_frame import moved_transl, turned_root
-from hmrtk.toolkit.sources.fields import Fields, Floats, first_betas, numbers, pickle_fields
 from hmrtk.toolkit.sources.picture_table import checked_root, joint_boxes, not_complete, record_table
 from hmrtk.toolkit.sources.text import text_lines
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.sources.fields import as_gender, as_text, first_betas, json_fields, npz_fields, pickle_fields
+from hmrtk.toolkit.records.fields import as_gender, as_text, first_betas, json_fields, npz_fields, pickle_fields
 
 CONTENT: dict[str, Any] = {
     "poses": [np.arange(12.0).reshape(2, 6), np.ones((3, 6), np.float32, order="F")],

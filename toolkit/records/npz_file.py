@@ -1,7 +1,8 @@
 """``NpzFile``: the arrays of an ``.npz`` with one row per person, one at a time and only the rows that are needed.
 
 In: a path that a user gave (untrusted); out: checked arrays, or a one-line error that names file, key and row. Nothing
-in a file is run. The readers of annotation in npz files call it; ``fields.npz_fields`` reads small files whole.
+in a file is run. The readers of annotation and of results in npz files call it; ``fields.npz_fields`` reads small files
+whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.unpickler import plain_value, read_object
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.sources.fields import as_text
+from hmrtk.toolkit.records.fields import as_text
 
 BLOCK = 4096
 """Rows that are read at once, so that float64 files never lie in memory beside their float32 copy."""

@@ -2,7 +2,7 @@
 
 In: a pickle, an ``.npz`` (members with pickled objects included) or a ``.json`` object; out: arrays of an expected
 shape, texts and lists, or one ``InputError`` that names file and key. Nothing in a file is run: pickles go through
-``body.unpickler``. Readers of datasets with bodies call this.
+``body.unpickler``. Readers of datasets with bodies and importers of other systems' results call this.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ from hmrtk.toolkit.body.arrays import GENDERS
 from hmrtk.toolkit.body.parameters import BETA_COUNT, MAX_ABS_BETA
 from hmrtk.toolkit.body.unpickler import plain_value, read_object, read_pickle
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.geometry.rotation import rotmat_to_axis_angle
 
 Floats = NDArray[np.float64]
 Shape = tuple[int | None, ...]
+
+ORTHONORMAL = 1e-3
+"""How far R·Rᵀ of a rotation matrix may be from the identity."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,20 @@ def first_betas(value: Any, key: str, place: str) -> Floats:
     if largest > MAX_ABS_BETA:
         raise InputError(place, f"{key} reaches {largest:.1f}, expected at most {MAX_ABS_BETA:.0f}")
     return given[:BETA_COUNT]
+
+
+def rotation_vectors(matrices: Floats, key: str, place: str) -> Floats:
+    """Rotation matrices (N, J, 3, 3) → axis-angle (N, J, 3), radians.
+
+    Raises:
+        InputError: a matrix is no rotation; row and joint are named.
+    """
+    error = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(axis=(-1, -2))  # (N, J)
+    bad = (error > ORTHONORMAL) | (np.linalg.det(matrices) < 0)
+    if bad.any():
+        row, joint = np.argwhere(bad)[0].tolist()
+        raise InputError(f"{place} row {row}", f"{key} is no rotation at joint {joint}")
+    return np.asarray(rotmat_to_axis_angle(matrices))
 
 
 def as_gender(value: Any, key: str, place: str) -> str:
