@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tarfile
+import zipfile
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +13,8 @@ import pytest
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.crop import square_affine
 from hmrtk.toolkit.shards.codec import decode_image
-from hmrtk.toolkit.shards.pictures import PhotoReader, row_generator
+from hmrtk.toolkit.shards.pictures import PhotoReader, require_image_folder, row_generator
+from tests.records.test_videos import shown, write_video
 
 PLACE = "train.parquet row 7"
 
@@ -76,6 +81,63 @@ def test_truncated_empty_and_foreign_photographs_name_the_row(root):
 def test_paths_cannot_leave_the_root(root, path):
     with pytest.raises(InputError, match="leaves the image root"):
         PhotoReader(root).region(path, np.eye(3)[:2], 40, PLACE)
+
+
+@pytest.fixture
+def packed(root):
+    """The photographs once more: in a zip and a tar, and a video of six frames."""
+    with zipfile.ZipFile(root / "photos.zip", "w") as file:
+        file.write(root / "sub/photo.png", "photos/photo.png")
+        file.writestr("cut.jpg", (root / "sub/photo.jpg").read_bytes()[:900])
+    with tarfile.open(root / "shard.tar", "w") as file:
+        file.add(root / "sub/photo.png", "key.png")
+    write_video(root / "clip.avi", 6, "MJPG")
+    return root
+
+
+@pytest.mark.parametrize("name", ["photos/photo.png", "photos.zip/photo.png", "shard.tar/key.png"])
+def test_photographs_in_archives(packed, name):
+    expected = PhotoReader(packed).photograph("sub/photo.png", PLACE)
+    assert PhotoReader(packed).path(name, PLACE).exists()
+    assert np.array_equal(PhotoReader(packed).photograph(name, PLACE), expected)
+
+
+def test_frames_of_a_video(packed):
+    reader = PhotoReader(packed)
+    for number in (2, 2, 5):
+        assert shown(reader.photograph(f"clip.avi/{number:06d}.jpg", PLACE)) == number
+    region = decode_image(PhotoReader(packed / "clip.avi").region("000003", np.eye(2, 3), 96, PLACE), "region")
+    assert region.shape == (96, 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("photos.zip/none.jpg", "has no such file among its 2: none.jpg (check --images, or ask for --synthesise)"),
+        ("photos.zip/cut.jpg", "is a damaged JPEG: .* (truncated or corrupt file)"),
+        ("no.zip/none.jpg", "no such file (check --images, or ask for --synthesise)"),
+        ("bad.zip/a.jpg", "is not a readable archive: .* (truncated or corrupt: copy or download it again)"),
+        ("clip.avi/000009.jpg", "has 6 frames, so there is no frame 9 (check --images, or ask for --synthesise)"),
+        ("bad.mp4/000001.jpg", "cannot be opened as a video (truncated, or a codec that OpenCV lacks: extract its f"),
+    ],
+)
+def test_what_is_wrong_with_an_archive_or_video_names_the_row(packed, name, problem):
+    for bad in ("bad.zip", "bad.mp4"):
+        (packed / bad).write_bytes(b"hello")
+    with pytest.raises(InputError, match=rf"^{PLACE}: photograph {packed}/{name}: " + expression(problem)):
+        PhotoReader(packed).photograph(name, PLACE)
+
+
+def expression(text):
+    return re.escape(text).replace(r"\.\*", ".*")
+
+
+def test_the_image_root_is_a_folder_an_archive_or_a_video(packed):
+    for root in (None, packed, packed / "photos.zip", packed / "clip.avi"):
+        require_image_folder(root)
+    for root in (packed / "none", packed / "none.zip", packed / "sub/photo.jpg"):
+        with pytest.raises(InputError, match=rf"^{root}: no such image folder"):
+            require_image_folder(root)
 
 
 def test_row_generators_differ_by_seed_and_sample_and_repeat():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.crop import warp_image
-from hmrtk.toolkit.records.artefact import open_input
+from hmrtk.toolkit.records.picture_files import CHECK_ROOT, PictureFile, PictureFolder, stands_for_a_folder
 from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.codec import decode_image, encode_jpeg
 from hmrtk.toolkit.synthesis.scene import SceneConfig, synthesise
@@ -26,23 +25,21 @@ class PhotoReader:
     """Reads photographs below a root; the last one stays decoded, for the next person in it.
 
     Args:
-        root: folder that image paths are relative to.
+        root: what image paths are relative to: a folder, or an archive or video (``records.picture_files``).
     """
 
     def __init__(self, root: Place) -> None:
         self.root = root
+        self._folder = PictureFolder(root)
         self._last: tuple[str, NDArray[np.uint8]] | None = None
 
-    def path(self, image_path: str, place: str) -> Place:
-        """Where a photograph lies.
+    def path(self, image_path: str, place: str) -> PictureFile:
+        """Where a photograph lies, or would lie: a file, a member of an archive or a frame of a video.
 
         Raises:
             InputError: the path leaves the root.
         """
-        parts = PurePosixPath(image_path.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts:
-            raise InputError(place, f"image_path {image_path!r} leaves the image root")
-        return self.root / image_path
+        return self._folder.find(image_path, place)
 
     def region(self, image_path: str, affine: NDArray[np.floating], size: int, place: str) -> bytes:
         """The region of a photograph as JPEG (size, size); black outside the photograph.
@@ -63,23 +60,22 @@ class PhotoReader:
         return self._last[1]
 
     def _read(self, image_path: str, place: str) -> NDArray[np.uint8]:
-        path = self.path(image_path, place)
+        picture = self.path(image_path, place)
         try:
-            with open_input(path) as stream:
-                data = stream.read()
+            data = picture.read()
         except InputError as error:
-            remedy = "check --images, or ask for --synthesise"
-            raise InputError(place, f"photograph {path}: {error.problem}", remedy) from None
-        return decode_image(data, f"{place}: photograph {path}")
+            remedy = error.remedy if error.remedy not in ("", CHECK_ROOT) else "check --images, or ask for --synthesise"
+            raise InputError(place, f"photograph {picture}: {error.problem}", remedy) from None
+        return data if isinstance(data, np.ndarray) else decode_image(data, f"{place}: photograph {picture}")
 
 
 def require_image_folder(images: Place | None) -> None:
-    """Refuse a folder of photographs that is not there; None is no folder.
+    """Refuse a place for photographs that is no folder, archive or video; None is no place.
 
     Raises:
         InputError: naming it.
     """
-    if images is not None and not images.is_dir():
+    if images is not None and not images.is_dir() and not (stands_for_a_folder(images.name) and images.is_file()):
         raise InputError(images, "no such image folder")
 
 

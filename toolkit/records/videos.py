@@ -1,0 +1,148 @@
+"""Frames of video files, exactly, by number. Used by ``picture_files``.
+
+In: a local video and a number from 1. Out: the frame. Frame k is the k-th picture that comes out when the file is
+decoded from its beginning, which is what ``ffmpeg -i FILE %06d.jpg`` calls k. Containers' time stamps and FFmpeg's
+seeking are not trusted: a decoder only goes forward. It stays open where it stopped, so that frames asked for in
+ascending order cost one pass; whoever asks for an earlier one begins anew. Threads and processes have decoders of their
+own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.engine.worker import processors
+from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.artefact import open_input
+from hmrtk.toolkit.records.remote import Place
+
+SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
+MIN_IDLE = 4
+"""Decoders a process keeps open between two frames, or as many as it has processors: each holds some decoded frames."""
+
+_FRAME = re.compile(r"(?:.*\D)?(\d{1,9})", re.DOTALL)
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file is called as videos are."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def frame_number(name: str) -> int | None:
+    """The number at the end of a frame's name without its suffix: ``000123``, ``frame_000123.jpg`` → 123."""
+    match = _FRAME.fullmatch(PurePosixPath(name).stem)
+    return int(match[1]) if match and int(match[1]) else None
+
+
+def read_frame(video: Place, number: int) -> NDArray[np.uint8]:
+    """One frame (H, W, 3) uint8 RGB, as it is stored but turned as the file says.
+
+    Args:
+        number: from 1.
+
+    Raises:
+        InputError: missing, no video that can be decoded, or it ends before that frame.
+    """
+    with open_input(video):  # says what is wrong
+        pass
+    if not isinstance(video, Path):
+        raise InputError(video, "is a video in an object store", "copy it to this machine, or extract its frames")
+    decoder = _decoders.take(video, number)
+    frame = decoder.frame(number)
+    _decoders.give(decoder)
+    return frame
+
+
+class Decoder:
+    """An open video, decoded forward.
+
+    Attributes:
+        position: the number of the frame it shows; 0 before the first.
+        key: the file, and what changes when it is written anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.key, self.position = path, _key(path), 0
+        with _quiet():
+            self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        if not self._capture.isOpened():
+            raise InputError(
+                path, "cannot be opened as a video", "truncated, or a codec that OpenCV lacks: extract its frames"
+            )
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """The frame of a number not before ``position``; (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: the video ends before it, or it cannot be decoded.
+        """
+        while self.position < number:
+            if not self._capture.grab():
+                raise InputError(self.path, *self._end(number))
+            self.position += 1
+        good, picture = self._capture.retrieve()
+        if not good or picture is None or picture.ndim != 3:
+            raise InputError(self.path, f"frame {number} cannot be decoded", "extract its frames with another program")
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def _end(self, number: int) -> tuple[str, str]:
+        """What to say when there is no further frame."""
+        said = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if said >= number:
+            return f"ends after frame {self.position} of {said}", "truncated or corrupt: copy or download it again"
+        return f"has {self.position} frames, so there is no frame {number}", "check --images"
+
+
+class _Decoders:
+    """The decoders that nobody uses at the moment."""
+
+    def __init__(self) -> None:
+        self._process, self._lock = os.getpid(), threading.Lock()
+        self._idle: list[Decoder] = []  # the one used last is last
+
+    def take(self, path: Path, number: int) -> Decoder:
+        """The decoder of this file that has least to go, or a new one."""
+        if self._process != os.getpid():
+            self.__init__()  # type: ignore[misc]  # forked: an open file is shared with the parent, the lock as well
+        key = _key(path)
+        with self._lock:
+            fit = [d for d in self._idle if d.key == key and d.position <= number]
+            if fit:
+                best = max(fit, key=lambda d: d.position)
+                self._idle.remove(best)
+                return best
+        return Decoder(path)
+
+    def give(self, decoder: Decoder) -> None:
+        """Keep a decoder for the next frame; the one unused for longest goes."""
+        with self._lock:
+            self._idle.append(decoder)
+            del self._idle[: -max(MIN_IDLE, processors())]
+
+
+_decoders = _Decoders()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what FFmpeg (unless it has been used before) and OpenCV print: our message says the same in one line."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    found = path.stat()
+    return str(path), found.st_mtime_ns, found.st_size
