@@ -41,6 +41,7 @@ COMMANDS = {
     "atlas": ("hmrtk.cli.atlas:atlas", "Build, check and draw UV atlases of the body."),
     "build-shards": ("hmrtk.cli.data:build_shards", "Write training shards: pictures, maps, labels."),
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),
+    "shards": ("hmrtk.cli.shards:shards", "Look at shards: draw rows."),
     "evaluate": ("hmrtk.cli.report:evaluate", "Score predictions against records."),
     "tail-report": ("hmrtk.cli.report:tail_report", "Report what happens on rare poses (T-x%)."),
 }

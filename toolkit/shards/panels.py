@@ -53,7 +53,9 @@ SURFACE_REACH_M, OFFSET_REACH_M = 1.0, 0.15
 _PARTIAL_TITLE = "Partial IUV maps of the 24 joints, and the same with the joint's own charts only"
 _WARPED_TITLE = "The same, warped into UV space: what the image shows"
 
-Cells = list[tuple[NDArray[np.uint8], str]]
+Cell = tuple[NDArray[np.uint8], str]
+"""A picture (H, W, 3) RGB and its caption."""
+Cells = list[Cell]
 
 
 def chosen_rows(records: RecordTable, samples: Sequence[str], count: int, seed: int) -> RecordTable:
@@ -152,7 +154,7 @@ class MapPanels:
             (_WARPED_TITLE, self._warped_cells(picture, through, uv_maps), 6, CELL_PX),
             ("Full maps in UV space", self._full_cells(uv_maps), 6, CELL_PX),
         )
-        sheets = [(title, _cells_sheet(cells, columns, px)) for title, cells, columns, px in panels]
+        sheets = [(title, cells_sheet(cells, columns, px)) for title, cells, columns, px in panels]
         return stacked_sheets(sheets)
 
     def _uv_maps(self, person: Body) -> dict[str, NDArray[np.float32]]:
@@ -224,7 +226,7 @@ def _metres(
     return [(location_to_rgb(maps[0], mask, reach), f"{space}_{name}") for maps, name, reach in named]
 
 
-def _cells_sheet(cells: Sequence[tuple[NDArray[np.uint8], str]], columns: int, px: int) -> NDArray[np.uint8]:
+def cells_sheet(cells: Sequence[Cell], columns: int, px: int) -> NDArray[np.uint8]:
     """Cells brought to one size, with their captions."""
     way = {True: cv2.INTER_AREA, False: cv2.INTER_NEAREST}
     pictures = [
