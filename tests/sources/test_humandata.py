@@ -22,8 +22,7 @@ HIDDEN = 7
 """A column of ``human_data`` (the left ankle) that the first row does not see."""
 
 
-@pytest.fixture(scope="module")
-def people(body: Any) -> dict[str, Any]:
+def made_people(body: Any) -> dict[str, Any]:
     """Bodies in the camera frame, and their joints by name of ``human_data``."""
     rng = np.random.default_rng(11)
     pose, betas = rng.normal(0, 0.2, (N, 24, 3)), rng.normal(size=(N, 10))
@@ -37,6 +36,11 @@ def people(body: Any) -> dict[str, Any]:
     for name, column in NAMED.items():
         joints[:, column] = extra[name]
     return {"parameters": parameters, "vertices": posed.vertices, "spin24": spin24, "joints": joints}
+
+
+@pytest.fixture(scope="module")
+def people(body: Any) -> dict[str, Any]:
+    return made_people(body)
 
 
 NAMED = {

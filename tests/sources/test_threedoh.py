@@ -25,8 +25,7 @@ def pixels(points: Any) -> Any:
     return projected[..., :2] / projected[..., 2:]
 
 
-@pytest.fixture(scope="module")
-def content(body: Any) -> dict[str, Any]:
+def made_content(body: Any) -> dict[str, Any]:
     """Entries, and what is true of them: vertices in the camera frame over the scale."""
     rng = np.random.default_rng(7)
     pose, betas = rng.normal(0, 0.2, (N, 24, 3)), rng.normal(size=(N, 10))
@@ -61,6 +60,11 @@ def content(body: Any) -> dict[str, Any]:
         for row in range(N)
     }
     return {"entries": entries, "vertices": vertices / SCALE, "spin24": spin24 / SCALE, "betas": betas}
+
+
+@pytest.fixture(scope="module")
+def content(body: Any) -> dict[str, Any]:
+    return made_content(body)
 
 
 def write(root: Path, entries: dict[str, Any], folder: str = "trainset") -> Path:

@@ -58,8 +58,7 @@ def person(bodies: GenderedBody, gender: str, seed: int, cam_poses: Any) -> dict
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def sequence(bodies: GenderedBody) -> dict[str, Any]:
+def made_sequence(bodies: GenderedBody) -> dict[str, Any]:
     """The dictionary of a sequence with two people, and what is true of them under ``truth``."""
     upside_down = Rotation.from_euler("x", 180, degrees=True)  # the world has y up, the camera y down
     turns = Rotation.from_euler("y", np.linspace(-20, 25, FRAMES)[:, None], degrees=True)
@@ -84,6 +83,11 @@ def sequence(bodies: GenderedBody) -> dict[str, Any]:
         **{key: [p[key] for p in people] for key in keys},
         "truth": people,
     }
+
+
+@pytest.fixture(scope="module")
+def sequence(bodies: GenderedBody) -> dict[str, Any]:
+    return made_sequence(bodies)
 
 
 def write(root: Path, sequence: dict[str, Any], folder: str = "test", name: str = "downtown_walking_00") -> Path:

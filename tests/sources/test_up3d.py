@@ -28,8 +28,7 @@ def pixels(points: Any) -> Any:
     return FOCAL * points[..., :2] / points[..., 2:] + [WIDTH / 2, HEIGHT / 2]
 
 
-@pytest.fixture(scope="module")
-def people(body: Any) -> dict[str, Any]:
+def made_people(body: Any) -> dict[str, Any]:
     """Bodies and, in the camera frame, their vertices and joints."""
     rng = np.random.default_rng(3)
     pose, betas = rng.normal(0, 0.2, (N, 24, 3)), rng.normal(size=(N, 10))
@@ -41,8 +40,12 @@ def people(body: Any) -> dict[str, Any]:
     return {"pose": pose.reshape(N, 72), "betas": betas, "t": t, "vertices": vertices, "spin24": spin24}
 
 
-@pytest.fixture
-def folder(tmp_path: Path, people: dict[str, Any]) -> Path:
+@pytest.fixture(scope="module")
+def people(body: Any) -> dict[str, Any]:
+    return made_people(body)
+
+
+def write_folder(tmp_path: Path, people: dict[str, Any]) -> Path:
     for row in range(N):
         visible = np.ones((1, 14))
         visible[0, 0] = row != 3
@@ -65,6 +68,11 @@ def folder(tmp_path: Path, people: dict[str, Any]) -> Path:
         (tmp_path / f"{name}.txt").write_text("".join(f"/{row:05d}_image.png\n" for row in rows) + "\n")
     (tmp_path / "trainval.txt").write_text("/00000_image.png\n/00001_image.png\n/00002_image.png\n")
     return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, people: dict[str, Any]) -> Path:
+    return write_folder(tmp_path, people)
 
 
 def ingest(root: Path, body: Any, **options: Any) -> dict[str, RecordTable]:
