@@ -13,10 +13,12 @@ from scipy.io import savemat
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.crop import bbox_to_square
+from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS
 from hmrtk.toolkit.sources.h36m import JOINTS, H36mSource
 from hmrtk.toolkit.sources.registry import open_source
+from tests.records.test_videos import shown, write_video
 
 from .people import People, left_is_left, random_people
 
@@ -91,6 +93,18 @@ def test_every_fifth_frame_and_the_names_of_pictures(tmp_path: Path, body: BodyM
     row = {name: table.table[name][0].as_py() for name in ("subject", "action", "camera_id", "sequence")}
     assert list(row.values()) == ["S9", "Directions_1", "54138969", "S9_Directions_1.54138969"]
     np.testing.assert_allclose(table.array("joints3d")[2, 14, :3], seen(body).joints[10, 14], atol=1e-6)
+
+
+def test_frames_of_videos_where_no_pictures_are(tmp_path: Path, body: BodyModel) -> None:
+    (write_sequence(tmp_path, body) / "Videos").mkdir()
+    write_video(tmp_path / "S9/Videos/Directions 1.54138969.mp4", FRAMES, "mp4v")
+    table = H36mSource().ingest(tmp_path, body)["test"]
+    assert table.array("image_path")[1] == "S9/Videos/Directions 1.54138969.mp4/000006.jpg"
+    pictures = [PictureFolder(tmp_path).find(path, "row").read() for path in table.array("image_path")]
+    assert [shown(np.asarray(picture)) - 1 for picture in pictures] == table.array("frame").tolist() == [0, 5, 10]
+    (tmp_path / "images.tar").touch()
+    table = H36mSource().ingest(tmp_path, body)["test"]
+    assert table.array("image_path")[1] == "images/S9_Directions_1.54138969_000006.jpg"
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.0])

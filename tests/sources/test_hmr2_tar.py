@@ -13,6 +13,7 @@ import pytest
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.hmr2_tar import Hmr2TarSource
 from tests.sources.people import People, left_is_left, random_people, tight
@@ -78,6 +79,14 @@ def test_bodies_joints_and_boxes(tmp_path: Path, people: People, body: BodyModel
     some = read(tmp_path, body, limit=2)
     assert some.fingerprint == table.head(2).fingerprint
     assert list(some.metadata.provenance["inputs"]) == ["mpii-train/000000.tar"]
+
+
+def test_pictures_are_read_from_the_shard(tmp_path: Path, people: People, body: BodyModel) -> None:
+    held = persons(people)
+    path = write(tmp_path / "mpii-train" / "000000.tar", [held[:2], held[2:]])
+    for root, images in ((tmp_path, tmp_path), (path, path.parent), (path, path)):
+        for image_path in read(root, body).array("image_path"):
+            assert PictureFolder(images).find(image_path, "row").read() == b"\xff\xd8"
 
 
 def test_fits_without_pose_or_with_wild_betas_are_no_bodies(tmp_path: Path, people: People, body: BodyModel) -> None:

@@ -12,11 +12,13 @@ from scipy.io import savemat
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS
 from hmrtk.toolkit.sources.calibration import read_calibration
 from hmrtk.toolkit.sources.mpi_inf_3dhp import CAMERAS, TEST_JOINTS, TRAIN_JOINTS, MpiInfSource
 from hmrtk.toolkit.sources.registry import open_source
+from tests.records.test_videos import shown, write_video
 
 from .people import People, left_is_left, random_people
 
@@ -147,6 +149,23 @@ def test_only_pictures_that_are_there(tmp_path: Path, body: BodyModel) -> None:
     table = MpiInfSource(step=1, cameras=(0,)).ingest(tmp_path, body)["train"]
     assert table.array("frame").tolist() == [1, 2, 6]
     np.testing.assert_allclose(table.array("joints3d")[2, 14, :3], seen_by(body, 0).joints[6, 14], atol=1e-6)
+
+
+def test_frames_of_videos_where_no_pictures_are(tmp_path: Path, body: BodyModel) -> None:
+    folder = write_sequence(tmp_path, body) / "imageSequence"
+    folder.mkdir()
+    write_video(folder / "video_0.avi", FRAMES, "MJPG")
+    table = MpiInfSource(step=1, cameras=(0, 1)).ingest(tmp_path, body)["train"]
+    paths, frames = table.array("image_path"), table.array("frame")
+    assert paths[2] == "S1/Seq1/imageSequence/video_0.avi/000003.jpg"
+    assert paths[-1] == f"S1/Seq1/imageFrames/video_1/frame_{FRAMES:06d}.jpg"
+    first = (table.array("camera_id") == "0").nonzero()[0]
+    for row in first:
+        assert shown(np.asarray(PictureFolder(tmp_path).find(paths[row], "row").read())) == frames[row] + 1
+    (folder.parent / "imageFrames" / "video_0").mkdir(parents=True)
+    (folder.parent / "imageFrames" / "video_0" / "frame_000003.jpg").touch()
+    table = MpiInfSource(step=1, cameras=(0,)).ingest(tmp_path, body)["train"]
+    assert table.array("image_path").tolist() == ["S1/Seq1/imageFrames/video_0/frame_000003.jpg"]
 
 
 def test_test_set(tmp_path: Path, body: BodyModel) -> None:

@@ -124,6 +124,11 @@ class PictureFolder:
         return PictureFile(holder, "/".join(path.parts[depth:]))
 
 
+def has_pictures(folder: Place) -> bool:
+    """Whether a folder of pictures is there, or an archive of its name."""
+    return folder.is_dir() or any((folder.parent / (folder.name + s)).is_file() for s in archives.SUFFIXES)
+
+
 def stands_for_a_folder(name: str) -> bool:
     """Whether a file is called as archives or videos are."""
     return archives.is_archive_name(name) or videos.is_video_name(name)

@@ -11,6 +11,9 @@ In: a folder with ``S1…S11/MyPoseFeatures/{D2_Positions,D3_Positions_mono}/<ac
   for testing reads one frame of the video before it starts, so its picture i + 1 shows video frame i + 1 and not i, a
   fiftieth of a second after the pose; DecoMR's is the same, SPIN's training script is right. ``image_path`` is that
   name either way; in pictures that you extract yourself, let ``…_000001.jpg`` be the first frame.
+- **Videos**: without ``images`` (a folder or an archive) beside the subjects, but with ``S9/Videos/Directions
+  1.54138969.mp4``, pose i gets its frame i + 1 counted from 1, the right one: ``S9/Videos/Directions
+  1.54138969.mp4/000001.jpg`` for i = 0. Nothing has to be extracted (``records.picture_files``).
 - **Boxes** are loose: the box of the mask. SPIN's crop is ``box_factor`` = 0.9 times its longer side, GraphCMR's and
   DecoMR's 1.0. The record's box is square and such that, expanded by 1.2, it is that crop. Frames beyond the masks are
   left out.
@@ -36,6 +39,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.picture_files import has_pictures
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, SCALE_PX, gathered, in_spin24, square_boxes
 from hmrtk.toolkit.sources.cdf import read_poses
@@ -118,7 +122,8 @@ class H36mSource:
         features = path.parents[1]
         subject, (action, camera) = features.parent.name, action_and_camera(path)
         flat = features / "D2_Positions" / path.name
-        masks = features.parent / "MySegmentsMat" / "ground_truth_bb" / f"{path.name.split('.cdf')[0]}.mat"
+        name = path.name.split(".cdf")[0]
+        masks = features.parent / "MySegmentsMat" / "ground_truth_bb" / f"{name}.mat"
         points, pixels = read_poses(path, 96), read_poses(flat, 64)
         if len(points) != len(pixels):
             raise InputError(flat, f"has {len(pixels)} frames, but {path.name} of D3_Positions_mono {len(points)}")
@@ -126,9 +131,12 @@ class H36mSource:
         frames = np.arange(len(box), dtype=np.int32) * self.step
         sequence, count = f"{subject}_{action}.{camera}", len(frames)
         side = (box[:, 2:] - box[:, :2]).max(axis=1)
+        pictures = f"images/{sequence}_"
+        if (features.parent / "Videos" / f"{name}.mp4").is_file() and not has_pictures(features.parents[1] / "images"):
+            pictures = f"{subject}/Videos/{name}.mp4/"
         columns = {
             "sample_id": [f"{DATASET}/{split}/{sequence}/{frame}" for frame in frames],
-            "image_path": [f"images/{sequence}_{frame + 1:06d}.jpg" for frame in frames],
+            "image_path": [f"{pictures}{frame + 1:06d}.jpg" for frame in frames],
             "subject": [subject] * count,
             "sequence": [sequence] * count,
             "action": [action] * count,

@@ -10,8 +10,8 @@ has_betas, extra_info. Traps, and what is done about them:
 - Bodies are fits. As in 4D-Humans, one with ``has_body_pose`` 0 or any |β| > 3 is no body. By settings it also passes
   over improbable poses and large reprojection losses; these are kept here.
 - Joints are as in ``hmr2_npz``; without confidence in the 3D ones, there are none.
-- Pictures stay in the shard: ``image_path`` is ``<shard>.tar/<key>.jpg``, as where unpacking each shard into a folder
-  of its name puts them.
+- Pictures stay in the shard: ``image_path`` is ``<shard>.tar/<key>.jpg``, which is read from the shard below the folder
+  that ``--images`` names, or from a folder of that name into which it was unpacked (``records.picture_files``).
 - A shard is read from front to back, once; pictures and masks are passed over.
 """
 

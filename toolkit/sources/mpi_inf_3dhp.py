@@ -15,6 +15,9 @@ out: one row per person and picture. Traps, and what is done about them (rules o
 - **Picture names**: row i of the annotation is ``frame_%06d.jpg`` number i + 1 (test: ``img_%06d.jpg``). SPIN's script
   pairs them by the order in which the folder happens to be listed; here the number counts. Where a video's folder is
   there, only pictures in it become rows.
+- **Videos**: without ``imageFrames/video_0`` (a folder or an archive), but with ``imageSequence/video_0.avi``, row i is
+  its frame i + 1 counted from 1, ``imageSequence/video_0.avi/000001.jpg`` for i = 0. Nothing has to be extracted
+  (``records.picture_files``).
 - The box is the tight box of the joints: it cuts off hands, feet and hair by a little.
 - SPIN's script writes ``mpi_inf_3dhp_test.npz``, and its configuration reads ``mpi_inf_3dhp_valid.npz``: the same file.
 
@@ -36,6 +39,7 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.mat_file import read_variables
+from hmrtk.toolkit.records.picture_files import has_pictures
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, gathered, in_spin24
 from hmrtk.toolkit.sources.calibration import Camera, read_calibration
@@ -192,10 +196,13 @@ def video_columns(
 ) -> dict[str, Any]:
     """Columns of the frames ``rows`` of one training video."""
     sequence = folder.relative_to(root).as_posix()
-    video, count = f"{sequence}/imageFrames/video_{number}", len(rows)
+    pictures, count = f"{sequence}/imageFrames/video_{number}/frame_", len(rows)
+    video = folder / "imageSequence" / f"video_{number}.avi"
+    if video.is_file() and not has_pictures(folder / "imageFrames" / f"video_{number}"):
+        pictures = f"{sequence}/imageSequence/{video.name}/"
     return {
         "sample_id": [f"{DATASET}/train/{sequence}/video_{number}/{row}" for row in rows],
-        "image_path": [f"{video}/frame_{row + 1:06d}.jpg" for row in rows],
+        "image_path": [f"{pictures}{row + 1:06d}.jpg" for row in rows],
         "subject": [folder.parent.name] * count,
         "sequence": [sequence] * count,
         "camera_id": [str(number)] * count,
