@@ -1,4 +1,4 @@
-"""``datasets``: what hmrtk knows of each data set, and whether a copy on this machine is whole."""
+"""``datasets``: what hmrtk knows of each data set, getting those that are free, and whether a copy here is whole."""
 
 from __future__ import annotations
 
@@ -40,6 +40,38 @@ def datasets_show(console: Console, name: str) -> None:
 
     manifest = load_manifest(name)
     console.result(manifest.model_dump(mode="json"), manifest.page())
+
+
+@datasets.command("download")
+@click.argument("name")
+@click.option("--out", type=PATH, help="Folder for the files; default: <workspace>/raw/<name>.")
+@click.option("--part", "parts", multiple=True, help="Only this part (several times for several); see datasets show.")
+@click.option("--unpack/--no-unpack", default=True, show_default=True, help="Unpack archives.")
+@click.option("--remove-archives", is_flag=True, help="Remove each archive once all its files are unpacked.")
+@json_option
+@click.pass_obj
+def datasets_download(
+    console: Console, name: str, out: Path | None, parts: tuple[str, ...], unpack: bool, remove_archives: bool
+) -> None:
+    """Get a dataset that may be had without registration; for the others, print the page and the steps.
+
+    Killed, cut off, disk full? Run it again: it goes on where it stopped. What is there and right is left alone.
+    """
+    from hmrtk.toolkit.dataset_download import chosen, download_dataset, lines, summary
+    from hmrtk.toolkit.records.manifest import load_manifest
+
+    manifest = load_manifest(name)
+    folder, downloads = out or console.workspace / "raw" / name, chosen(manifest, parts)
+    if downloads:
+        console.say(f"{manifest.title}. Licence: {manifest.licence}")
+    for licence in dict.fromkeys(download.licence for download in downloads if download.licence):
+        console.say(f"Licence of some of these files: {licence}")
+    obtained = []
+    if downloads:
+        obtained = download_dataset(
+            downloads, folder, unpacked=unpack, keep=not remove_archives, progress=console.progress
+        )
+    console.result(summary(manifest, folder, obtained), lines(manifest, folder, obtained))
 
 
 @datasets.command("verify")

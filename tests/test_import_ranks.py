@@ -30,6 +30,7 @@ RANKS = {
     "toolkit.shards": 7,
     "toolkit.pipeline": 8,
     "toolkit.dataset_check": 8,
+    "toolkit.dataset_download": 8,
     "models": 9,
     "reports": 10,
     "cli": 11,

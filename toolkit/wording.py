@@ -12,3 +12,11 @@ def counted(count: int, noun: str, plural: str = "") -> str:
         plural: for any other number; default: the noun and an s.
     """
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def sized(count: int) -> str:
+    """``12.1 GB``: a number of bytes for a person; decimal units, three digits or so."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.{0 if count >= 100 * scale else 1}f} {unit}"
+    return counted(count, "byte")

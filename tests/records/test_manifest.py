@@ -107,6 +107,12 @@ def test_the_page_of_a_dataset_says_everything(name: str) -> None:
         assert part in page
 
 
+def with_download(text: str, **changes: str) -> str:
+    """The text with one more download at its end."""
+    values = {"url": "https://example.org/a.zip", "file": "a.zip", "meaning": "m", "part": "p", **changes}
+    return text + "\n[[downloads]]\n" + "".join(f'{key} = "{value}"\n' for key, value in values.items())
+
+
 BREAKAGES = {
     "not TOML": (lambda t: t.replace("name = ", "name ", 1), "h36m.toml: is not valid TOML"),
     "missing field": (lambda t: t.replace("default_k = 50\n", ""), "default_k: Field required"),
@@ -118,6 +124,12 @@ BREAKAGES = {
     "layout format": (lambda t: t.replace('format = "raw"', 'format = "rar"', 1), "names format 'rar'"),
     "protocol split": (lambda t: t.replace('split = "test"', 'split = "tset"', 1), "names split 'tset'"),
     "other name": (lambda t: t.replace('name = "h36m"', 'name = "h37m"', 1), "name is 'h37m', expected 'h36m'"),
+    "count of none": (lambda t: t.replace("[[layout]]", "[[layout]]\ncount = 0", 1), "layout.0.count: Input should be"),
+    "no URL": (lambda t: with_download(t, url="file:///etc/passwd"), "downloads.0.url: String should match pattern"),
+    "no hash": (lambda t: with_download(t, sha256="12ab"), "downloads.0.sha256: String should match pattern"),
+    "download leaves": (lambda t: with_download(t, file="../a"), "'../a' leaves the dataset's root"),
+    "unpacked outside": (lambda t: with_download(t, unpack="/tmp"), "'/tmp' leaves the dataset's root"),
+    "twice": (lambda t: with_download(with_download(t)), "downloads: 'a.zip' is there twice"),
     "no layout": (lambda t: t.split("[[layout]]")[0] + "[splits.test]\n", "layout is empty"),
     "empty": (lambda t: "", "name: Field required"),
 }
@@ -130,6 +142,19 @@ def test_damaged_manifests_are_refused(breakage: str) -> None:
         parse_manifest(change(text_of("h36m")), "h36m.toml", "h36m")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_downloads_are_on_the_page() -> None:
+    manifest = load_manifest("coco")
+    assert manifest.parts == ("annotations", "train2014", "val2014", "annotations2017", "train2017", "val2017")
+    page = "\n".join(manifest.page())
+    assert "Without registration: hmrtk datasets download coco [--part PART]:" in page
+    assert (
+        "train2014        82,783 training pictures (http://images.cocodataset.org/zips/train2014.zip, 13.5 GB)" in page
+    )
+    assert "5,000 validation pictures of 2017" in page
+    assert "[only when its part is named]" in page
+    assert "Without registration" not in "\n".join(load_manifest("h36m").page())
 
 
 def test_a_manifest_cannot_be_changed() -> None:

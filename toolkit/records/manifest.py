@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.wording import sized
 
 
 class _Strict(BaseModel):
@@ -29,18 +30,60 @@ class LayoutEntry(_Strict):
     format: str = ""
     """The format it belongs to; empty: to all of them."""
     optional: bool = False
+    count: int | None = Field(default=None, gt=0)
+    """Files that match in a whole copy, where that is known."""
 
     @field_validator("path")
     @classmethod
     def _stays_inside(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"{value!r} leaves the dataset's root")
-        return value
+        return _inside(value)
 
     def is_below(self, root: Path) -> bool:
         """Whether at least one file or folder matches."""
         return next(root.glob(self.path), None) is not None
+
+
+class Download(_Strict):
+    """A file of the dataset that may be had without registration.
+
+    Attributes:
+        url: http or https.
+        file: its place below the dataset's folder.
+        meaning: what is in it.
+        part: what ``--part`` calls it; several files may be one part.
+        optional: fetched only when its part is asked for.
+        bytes: its size, where it is known.
+        sha256, md5: lower-case hex; empty where nobody published them.
+        unpack: an archive's folder below the dataset's, ``.`` for that itself; empty: no archive, stays as it is.
+        strip: a folder at the head of the members' names that is left out.
+        unpacked: bytes of its members, about; for the space that is needed.
+        licence: of this file, where it is another than the dataset's.
+    """
+
+    url: str = Field(pattern=r"^https?://[^/\s]+/\S+$")
+    file: str
+    meaning: str
+    part: str = Field(pattern=r"^[a-z0-9_-]+$")
+    optional: bool = False
+    bytes: int | None = Field(default=None, gt=0)
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    md5: str = Field(default="", pattern=r"^([0-9a-f]{32})?$")
+    unpack: str = ""
+    strip: str = ""
+    unpacked: int | None = Field(default=None, gt=0)
+    licence: str = ""
+
+    @field_validator("file", "unpack", "strip")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        return _inside(value)
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{value!r} leaves the dataset's root")
+    return value
 
 
 class Split(_Strict):
@@ -70,6 +113,7 @@ class Manifest(_Strict):
         title, homepage, licence, citation: as its owners state them.
         obtain: steps to get it, in order.
         layout: what is expected below the root.
+        downloads: files that may be had without registration; empty where the owners ask for one.
         formats: file formats it comes in, the usual one first.
         splits: name → count and meaning.
         protocols: evaluation protocols with the conventions of each.
@@ -96,6 +140,7 @@ class Manifest(_Strict):
     kind: Literal["dataset", "format"] = "dataset"
     """``format``: no particular dataset but any folder of files of that format."""
     layout: tuple[LayoutEntry, ...] = ()
+    downloads: tuple[Download, ...] = ()
     splits: dict[str, Split] = Field(min_length=1)
     protocols: tuple[ProtocolFacts, ...] = ()
 
@@ -116,7 +161,15 @@ class Manifest(_Strict):
                 raise ValueError(f"protocol {protocol.name!r} names split {protocol.split!r}, which is not declared")
         if not self.layout and not self.packaged:
             raise ValueError("layout is empty")
+        files = [download.file for download in self.downloads]
+        if len(set(files)) < len(files):
+            raise ValueError(f"downloads: {max(files, key=files.count)!r} is there twice")
         return self
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts that can be downloaded, in the file's order."""
+        return tuple(dict.fromkeys(download.part for download in self.downloads))
 
     def missing(self, root: Path | None, fmt: str | None = None) -> tuple[LayoutEntry, ...]:
         """Required places that are not below ``root``, all of them when it is None.
@@ -137,7 +190,7 @@ class Manifest(_Strict):
         lines = [f"{self.title} {where}."]
         if root is not None:
             lines += ["Missing:", *(f"  {entry.path}  ({entry.meaning})" for entry in gone)]
-        lines += [*self._layout_lines(), *self._obtain_lines()]
+        lines += [*self._layout_lines(), *self.obtain_lines()]
         return "\n".join([*lines, f"Homepage: {self.homepage}", f"Licence: {self.licence}"])
 
     def page(self) -> list[str]:
@@ -157,7 +210,8 @@ class Manifest(_Strict):
             *(["Protocols:"] if self.protocols else []),
             *(f"  {p.name}: {p.split}, {p.joint_set}, root {p.root}, {p.gender}; {p.meaning}" for p in self.protocols),
             *(self._layout_lines() if self.layout else []),
-            *self._obtain_lines(),
+            *self.obtain_lines(),
+            *self._download_lines(),
         ]
 
     def _layout_lines(self) -> list[str]:
@@ -169,8 +223,20 @@ class Manifest(_Strict):
             lines.append(f"  {entry.path:<{width}}  {entry.meaning}{remark}")
         return lines
 
-    def _obtain_lines(self) -> list[str]:
+    def obtain_lines(self) -> list[str]:
+        """The steps to get it, numbered, for a person."""
         return ["How to get it:", *(f"  {i}. {step}" for i, step in enumerate(self.obtain, 1))]
+
+    def _download_lines(self) -> list[str]:
+        if not self.downloads:
+            return []
+        width = max(len(part) for part in self.parts)
+        lines = [f"Without registration: hmrtk datasets download {self.name} [--part PART]:"]
+        for each in self.downloads:
+            size = f", {sized(each.bytes)}" if each.bytes else ""
+            remark = " [only when its part is named]" if each.optional else ""
+            lines.append(f"  {each.part:<{width}}  {each.meaning} ({each.url}{size}){remark}")
+        return lines
 
 
 def manifest_names() -> tuple[str, ...]:
