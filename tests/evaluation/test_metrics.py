@@ -1,4 +1,4 @@
-"""Metrics against plain NumPy formulas, perfect and shifted predictions, protocols, genders and errors."""
+"""``evaluate`` against plain NumPy: perfect, shifted and mirrored predictions, extra metrics, joined parts, errors."""
 
 from __future__ import annotations
 
@@ -6,124 +6,49 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numba import get_num_threads, set_num_threads
 
-from hmrtk.toolkit.body.model import BodyModel, load_body
+from hmrtk.toolkit.body.mirror import mirror_parameters
+from hmrtk.toolkit.body.model import Body, BodyModel, load_body
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError, UnknownNameError
 from hmrtk.toolkit.evaluation import metrics
-from hmrtk.toolkit.evaluation.predictions import Predictions, PredictionsMetadata
-from hmrtk.toolkit.evaluation.protocols import PROTOCOLS, Protocol, protocol
+from hmrtk.toolkit.evaluation.predictions import PredictionsMetadata
+from hmrtk.toolkit.evaluation.protocols import PROTOCOLS, protocol
 from hmrtk.toolkit.records.table import RecordTable
 
-TOLERANCE_MM = 1e-6
+from .conftest import TOLERANCE_MM, annotation_of, numpy_pa, of_system, with_joints
 
-
-def _predictions(parameters: BodyParameters, body: BodyModel) -> Predictions:
-    metadata = PredictionsMetadata(system="test", body=body.fingerprint)
-    return Predictions([f"s{i}" for i in range(len(parameters))], parameters, metadata)
-
-
-def _noisy(parameters: BodyParameters, scale: float = 0.2) -> BodyParameters:
-    rng = np.random.default_rng(5)
-    return parameters.replaced(
-        global_orient=parameters.global_orient + rng.normal(0, scale, parameters.global_orient.shape),
-        body_pose=parameters.body_pose + rng.normal(0, scale, parameters.body_pose.shape),
-        betas=parameters.betas + rng.normal(0, 1, parameters.betas.shape),
-    )
-
-
-def _numpy_pa(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Umeyama 1991, one sample at a time: (J, 3) each → (J,) metres."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(b.T @ a / len(a))
-    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * np.diag(flip)).sum() / (a**2).sum(1).mean()
-    return np.linalg.norm(scale * a @ (u @ flip @ vt).T - b, axis=1)
-
-
-@pytest.mark.parametrize("joints", [3, 14, 24])
-def test_joint_metrics_equal_numpy(joints: int) -> None:
-    rng = np.random.default_rng(joints)
-    predicted, target = rng.normal(0, 0.5, (2, 300, joints, 3))
-    expected = 1000 * np.linalg.norm(predicted - target, axis=-1)
-    np.testing.assert_allclose(metrics.joint_errors(predicted, target), expected, atol=TOLERANCE_MM)
-    np.testing.assert_allclose(metrics.mpjpe(predicted, target), expected.mean(1), atol=TOLERANCE_MM)
-    aligned = 1000 * np.array([_numpy_pa(p, t) for p, t in zip(predicted, target, strict=True)])
-    np.testing.assert_allclose(metrics.pa_joint_errors(predicted, target), aligned, atol=TOLERANCE_MM)
-    np.testing.assert_allclose(metrics.pa_mpjpe(predicted, target), aligned.mean(1), atol=TOLERANCE_MM)
-
-
-def test_pa_never_reflects_and_ignores_similarities() -> None:
-    rng = np.random.default_rng(0)
-    target = rng.normal(size=(50, 14, 3))
-    mirrored = target * [-1, 1, 1]
-    expected = 1000 * np.array([_numpy_pa(m, t).mean() for m, t in zip(mirrored, target, strict=True)])
-    np.testing.assert_allclose(metrics.pa_mpjpe(mirrored, target), expected, atol=TOLERANCE_MM)
-    assert expected.min() > 50
-    turned = 3 * target @ np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]).T + 5
-    np.testing.assert_allclose(metrics.pa_mpjpe(turned, target), 0, atol=TOLERANCE_MM)
-
-
-def test_pa_of_degenerate_sets_is_finite() -> None:
-    target = np.random.default_rng(1).normal(size=(3, 14, 3))
-    source = np.zeros((3, 14, 3))
-    source[1, :, 0] = np.arange(14)
-    source[2] = target[2]
-    errors = metrics.pa_mpjpe(source, target)
-    centred = target[0] - target[0].mean(0)
-    assert errors[0] == pytest.approx(1000 * np.linalg.norm(centred, axis=1).mean())
-    assert np.isfinite(errors).all()
-    assert errors[2] == pytest.approx(0, abs=TOLERANCE_MM)
-    np.testing.assert_allclose(metrics.pa_mpjpe(source, np.zeros_like(source)), 0, atol=TOLERANCE_MM)
-
-
-def test_pve_equals_numpy() -> None:
-    rng = np.random.default_rng(2)
-    predicted, target = rng.normal(0, 0.5, (2, 20, 6890, 3)).astype(np.float32)
-    offset = rng.normal(size=(20, 3))
-    delta = predicted.astype(np.float64) - target
-    np.testing.assert_allclose(
-        metrics.pve(predicted, target), 1000 * np.linalg.norm(delta, axis=-1).mean(1), atol=TOLERANCE_MM
-    )
-    moved = 1000 * np.linalg.norm(delta - offset[:, None], axis=-1).mean(1)
-    np.testing.assert_allclose(metrics.pve(predicted, target, offset), moved, atol=TOLERANCE_MM)
-
-
-def test_metrics_do_not_depend_on_threads() -> None:
-    rng = np.random.default_rng(3)
-    predicted, target = rng.normal(size=(2, 500, 24, 3))
-    threads = get_num_threads()
-    many = metrics.pa_mpjpe(predicted, target), metrics.pve(predicted, target)
-    try:
-        set_num_threads(1)
-        one = metrics.pa_mpjpe(predicted, target), metrics.pve(predicted, target)
-    finally:
-        set_num_threads(threads)
-    np.testing.assert_array_equal(many, one)
+EVERYTHING = metrics.EXTRA
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_perfect_prediction_has_no_error(
     name: str, records: RecordTable, parameters: BodyParameters, body: BodyModel
 ) -> None:
+    rule = PROTOCOLS[name]
     elsewhere = parameters.replaced(transl=parameters.transl + 7)  # translation never counts
-    errors = metrics.evaluate(records, _predictions(elsewhere, body), body, PROTOCOLS[name], lambda _: body)
-    for values in (errors.mpjpe, errors.pa_mpjpe, errors.pve, errors.joints):
-        np.testing.assert_allclose(values, 0, atol=1e-3)
-    assert errors.joints.shape == (9, len(PROTOCOLS[name].indices))
+    if rule.truth == "annotated":
+        records = with_joints(records, annotation_of(rule, parameters, body))
+    errors = metrics.evaluate(records, of_system(elsewhere, body), body, rule, lambda _: body, extra=EVERYTHING)
+    measured = (errors.mpjpe, errors.pa_mpjpe, errors.pve, errors.joints, errors.pa_pve, errors.pve_s, errors.pve_p)
+    for values in (*measured, errors.acceleration[1:-1], errors.surface.mean()):
+        np.testing.assert_allclose(values, 0, atol=2e-3)  # annotated joints are float32, metres from the origin
+    for values in (errors.pck, errors.auc, errors.pa_pck, errors.pa_auc):
+        np.testing.assert_allclose(values, 100)
+    assert errors.joints.shape == (9, len(rule.indices))
 
 
-def test_evaluate_equals_numpy(records: RecordTable, parameters: BodyParameters, body: BodyModel) -> None:
-    noisy = _noisy(parameters)
-    errors = metrics.evaluate(records, _predictions(noisy, body), body)
+def test_evaluate_equals_numpy(
+    records: RecordTable, parameters: BodyParameters, noisy: BodyParameters, body: BodyModel
+) -> None:
+    errors = metrics.evaluate(records, of_system(noisy, body), body)
     still = np.zeros_like(parameters.transl)
     truth, predicted = (body.pose(p.replaced(transl=still)) for p in (parameters, noisy))
     moved = [b.joints.astype(np.float64) - b.joints[:, :1] for b in (predicted, truth)]
     per_joint = 1000 * np.linalg.norm(moved[0] - moved[1], axis=-1)
     np.testing.assert_allclose(errors.joints, per_joint, atol=TOLERANCE_MM)
     np.testing.assert_allclose(errors.mpjpe, per_joint.mean(1), atol=TOLERANCE_MM)
-    pa = [1000 * _numpy_pa(p, t).mean() for p, t in zip(*moved, strict=True)]
+    pa = [1000 * numpy_pa(p, t).mean() for p, t in zip(*moved, strict=True)]
     np.testing.assert_allclose(errors.pa_mpjpe, pa, atol=TOLERANCE_MM)
     vertices = [b.vertices.astype(np.float64) - b.joints[:, :1].astype(np.float64) for b in (predicted, truth)]
     expected = 1000 * np.linalg.norm(vertices[0] - vertices[1], axis=-1).mean(1)
@@ -132,10 +57,8 @@ def test_evaluate_equals_numpy(records: RecordTable, parameters: BodyParameters,
     assert errors.summary(np.array([2]))["mpjpe"] == pytest.approx(errors.mpjpe[2])
 
 
-def test_order_of_predictions_does_not_matter(
-    records: RecordTable, parameters: BodyParameters, body: BodyModel
-) -> None:
-    predictions = _predictions(_noisy(parameters), body)
+def test_order_of_predictions_does_not_matter(records: RecordTable, noisy: BodyParameters, body: BodyModel) -> None:
+    predictions = of_system(noisy, body)
     mixed = predictions.take(np.random.default_rng(0).permutation(len(predictions)))
     a, b = metrics.evaluate(records, predictions, body), metrics.evaluate(records, mixed, body)
     np.testing.assert_allclose(a.pve, b.pve, atol=1e-3)
@@ -143,9 +66,9 @@ def test_order_of_predictions_does_not_matter(
 
 @pytest.mark.parametrize(
     ("alignment", "root", "pve_mm", "joint_mm"),
-    [("none", "pelvis", 100, 0), ("root", "pelvis", 0, 0), ("none", "none", 100, 100)],
+    [("none", "pelvis", 10, 0), ("root", "pelvis", 0, 0), ("root", "hips", 0, 0), ("none", "none", 10, 10)],
 )
-def test_constant_shift_counts_only_without_alignment(
+def test_constant_shift_of_10_mm_counts_only_without_alignment(
     alignment: str,
     root: str,
     pve_mm: float,
@@ -155,28 +78,133 @@ def test_constant_shift_counts_only_without_alignment(
     body: BodyModel,
 ) -> None:
     still = body.pose(parameters.replaced(transl=np.zeros_like(parameters.transl)))
-    vertices = still.vertices + np.array([0.06, 0, -0.08])
-    shifted = replace(_predictions(parameters, body), parameters=None, vertices=vertices.astype(np.float16))
+    vertices = still.vertices + np.array([0.006, 0, -0.008], np.float32)
+    shifted = replace(of_system(parameters, body), parameters=None, vertices=vertices)  # type: ignore[arg-type]
     rule = replace(protocol("hmrtk"), vertex_alignment=alignment, root=root)
-    errors = metrics.evaluate(records, shifted, body, rule)
-    np.testing.assert_allclose(errors.pve, pve_mm, atol=0.6)  # float16
-    np.testing.assert_allclose(errors.mpjpe, joint_mm, atol=0.6)
-    np.testing.assert_allclose(errors.pa_mpjpe, 0, atol=0.6)
+    errors = metrics.evaluate(records, shifted, body, rule, extra=EVERYTHING)
+    expected = {"pve": pve_mm, "mpjpe": joint_mm, "pa_mpjpe": 0, "pa_pve": 0, "pck": 100}
+    assert errors.summary(metrics=tuple(expected)) == pytest.approx(expected, abs=1e-3)
+    np.testing.assert_allclose(errors.joints, joint_mm, atol=1e-3)
+    np.testing.assert_allclose(errors.acceleration[1:-1], 0, atol=2e-3)  # a steady shift does not accelerate
+    assert errors.auc.mean() == pytest.approx(100 * 29 / 31 if joint_mm else 100)
+    assert (errors.pve_s, errors.pve_p) == (None, None)  # vertices have no shape or pose of their own
+    assert "pve_s" not in errors.measured()
 
 
-def test_hips_and_pelvis_are_different_roots(records: RecordTable, parameters: BodyParameters, body: BodyModel) -> None:
-    predictions = _predictions(_noisy(parameters), body)
-    by_pelvis = metrics.evaluate(records, predictions, body, replace(protocol("vibe"), root="pelvis"))
-    by_hips = metrics.evaluate(records, predictions, body, protocol("vibe"))
-    assert by_hips.joints.shape == (9, 14)
-    hips = body.regress(body.pose(parameters).vertices, "h36m17")[:, [1, 4]].mean(1)
-    _, root = protocol("vibe").joints(body.pose(parameters), body)
-    np.testing.assert_allclose(root, hips, atol=1e-6)
-    assert np.abs(by_pelvis.mpjpe - by_hips.mpjpe).max() > 0.1
+def test_swapped_sides_show_in_the_table_of_joints(records: RecordTable, body: BodyModel) -> None:
+    pose = np.zeros((9, 24, 3), np.float32)
+    pose[:, 16] = [0, 0, -1.2]  # the left arm hangs, the right one is held out
+    pose[:, 4] = [0.8, 0, 0]  # the left knee is bent
+    truth = BodyParameters.of(pose[:, 0], pose[:, 1:])
+    columns = {name: getattr(truth, name) for name in ("global_orient", "body_pose", "betas")}
+    ids = {"sample_id": records.sample_ids, "dataset": "tiny", "split": "test"}
+    table = RecordTable.from_columns({**ids, **columns}, records.metadata)
+    errors = metrics.evaluate(table, of_system(mirror_parameters(truth), body), body)
+    per_joint = errors.per_joint()
+    for side in ("left", "right"):
+        assert per_joint[f"{side}_wrist"][0] > 300
+        assert per_joint[f"{side}_ankle"][0] > 200
+        assert per_joint[f"{side}_shoulder"][0] < 1
+        assert per_joint[f"{side}_wrist"][1] > 100  # nor does a similarity hide it
+    for joint in ("pelvis", "spine3", "neck", "head"):
+        assert per_joint[joint][0] < 1
+    assert np.mean([plain for plain, _ in per_joint.values()]) == pytest.approx(errors.mpjpe.mean())
+
+
+def test_shape_and_pose_alone_equal_numpy(
+    records: RecordTable, parameters: BodyParameters, noisy: BodyParameters, body: BodyModel
+) -> None:
+    rule = replace(protocol("hmrtk"), vertex_alignment="none")
+    for chosen in (rule, protocol("hmrtk")):
+        errors = metrics.evaluate(records, of_system(noisy, body), body, chosen, extra=("pve_s", "pve_p"))
+        for name, keep in (("pve_s", ("betas",)), ("pve_p", ("global_orient", "body_pose"))):
+            sides = []
+            for side in (noisy, parameters):
+                alone = BodyParameters.zeros(9).replaced(**{field: getattr(side, field) for field in keep})
+                posed: Body = body.pose(alone)
+                root = posed.joints[:, :1].astype(np.float64) if chosen.vertex_alignment == "root" else 0
+                sides.append(posed.vertices - root)
+            expected = 1000 * np.linalg.norm(sides[0] - sides[1], axis=-1).mean(1)
+            np.testing.assert_allclose(getattr(errors, name), expected, atol=TOLERANCE_MM)
+            assert expected.min() > 1
+    same_shape = metrics.evaluate(
+        records, of_system(noisy.replaced(betas=parameters.betas), body), body, extra=("pve_s", "pve_p")
+    )
+    np.testing.assert_array_equal(same_shape.pve_s, 0)
+    assert same_shape.pve_p.min() > 1
+
+
+def test_vertices_aligned_and_per_place_equal_numpy(
+    records: RecordTable, parameters: BodyParameters, noisy: BodyParameters, body: BodyModel
+) -> None:
+    errors = metrics.evaluate(records, of_system(noisy, body), body, extra=("pa_pve", "surface"))
+    still = np.zeros_like(parameters.transl)
+    truth, predicted = (body.pose(p.replaced(transl=still)) for p in (parameters, noisy))
+    pairs = zip(predicted.vertices.astype(np.float64), truth.vertices.astype(np.float64), strict=True)
+    np.testing.assert_allclose(errors.pa_pve, [1000 * numpy_pa(p, t).mean() for p, t in pairs], atol=TOLERANCE_MM)
+    moved = [b.vertices.astype(np.float64) - b.joints[:, :1] for b in (predicted, truth)]
+    per_vertex = 1000 * np.linalg.norm(moved[0] - moved[1], axis=-1).mean(0)
+    np.testing.assert_allclose(errors.surface.mean(), per_vertex, atol=1e-4)
+    assert errors.surface.mean().mean() == pytest.approx(errors.pve.mean())
+
+
+def test_parts_join_to_the_whole(records: RecordTable, noisy: BodyParameters, body: BodyModel) -> None:
+    predictions = of_system(noisy, body)
+    extra = ("pa_pve", "pve_s", "pve_p", "surface")
+    whole = metrics.evaluate(records, predictions, body, extra=extra)
+    parts = [
+        metrics.evaluate(records.take(rows), predictions.take(rows), body, extra=extra)
+        for rows in np.split(np.arange(9), [2, 3])
+    ]
+    joined = metrics.Errors.concatenate(parts)
+    for name in whole.measured():
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+    np.testing.assert_allclose(joined.surface.mean(), whole.surface.mean(), rtol=1e-12)
+    assert joined.surface.count == 9
+    other = metrics.evaluate(records, predictions, body, protocol("vibe"), extra=extra)
+    with pytest.raises(InputError, match="errors: of protocol vibe and hmrtk do not mix"):
+        metrics.Errors.concatenate([whole, other])
+    with pytest.raises(InputError, match="errors: pve_s was measured in some of 2 parts only"):
+        metrics.Errors.concatenate([whole, replace(whole, pve_s=None)])
+
+
+def test_annotated_joints_are_the_truth_where_the_protocol_says_so(
+    records: RecordTable, parameters: BodyParameters, body: BodyModel
+) -> None:
+    rule = protocol("mpi-inf-3dhp")
+    joints = annotation_of(rule, parameters, body)
+    joints[:, 0, 1] += 0.17  # the right ankle is annotated 170 mm elsewhere
+    errors = metrics.evaluate(with_joints(records, joints), of_system(parameters, body), body, rule)
+    assert errors.mpjpe == pytest.approx(170 / 17, abs=1e-3)
+    assert errors.per_joint()["right_ankle"][0] == pytest.approx(170, abs=1e-3)
+    assert errors.pck == pytest.approx(100 * 16 / 17)
+    np.testing.assert_allclose(errors.pve, 0, atol=1e-3)  # vertices are those of the body
+    of_bodies = metrics.evaluate(with_joints(records, joints), of_system(parameters, body), body, protocol("vibe"))
+    np.testing.assert_allclose(of_bodies.mpjpe, 0, atol=1e-3)
+
+
+def test_records_without_bodies_have_no_pve(records: RecordTable, parameters: BodyParameters, body: BodyModel) -> None:
+    rule = protocol("mpi-inf-3dhp")
+    columns = {"sample_id": records.sample_ids, "dataset": "tiny", "split": "test"}
+    joints = np.concatenate([annotation_of(rule, parameters, body), np.ones((9, 24, 1))], axis=-1)
+    bare = RecordTable.from_columns({**columns, "joints3d": joints}, records.metadata)
+    errors = metrics.evaluate(bare, of_system(parameters, body), body, rule, extra=EVERYTHING)
+    assert errors.measured() == ("mpjpe", "pa_mpjpe", "pck", "auc", "pa_pck", "pa_auc")
+    assert np.isnan(errors.pve).all()
+    assert np.isnan(errors.summary()["pve"])
+    assert np.isnan(errors.surface.mean()).all()
+    some = {name: records.array(name).copy() for name in ("global_orient", "body_pose", "betas")}
+    for values in some.values():
+        values[4] = np.nan
+    mixed = RecordTable.from_columns({**columns, **some, "joints3d": joints}, records.metadata)
+    partly = metrics.evaluate(mixed, of_system(parameters, body), body, rule, extra=EVERYTHING)
+    assert np.flatnonzero(np.isnan(partly.pve)).tolist() == [4]
+    assert partly.surface.count == 8
+    np.testing.assert_allclose(partly.mpjpe, 0, atol=2e-3)
 
 
 def test_gendered_ground_truth(records: RecordTable, parameters: BodyParameters, body: BodyModel) -> None:
-    predictions = _predictions(parameters, body)
+    predictions = of_system(parameters, body)
     spin = metrics.evaluate(records, predictions, body, protocol("spin"), lambda g: load_body(gender=g))
     neutral = np.arange(9) % 3 == 2
     np.testing.assert_allclose(spin.pve[neutral], 0, atol=1e-3)
@@ -185,31 +213,21 @@ def test_gendered_ground_truth(records: RecordTable, parameters: BodyParameters,
     np.testing.assert_allclose(both.pve, 0, atol=1e-3)
 
 
-def test_protocols_say_what_they_are() -> None:
-    assert protocol("spin").describe() == (
-        "Protocol spin: 14 joints (j14 from h36m17), moved to the pelvis; vertices not aligned; "
-        "ground truth of the record's gender, neutral predictions."
-    )
-    assert protocol("hmrtk").to_json()["vertex_alignment"] == "root"
-
-
 def test_errors_name_what_is_wrong(records: RecordTable, parameters: BodyParameters, body: BodyModel) -> None:
-    predictions = _predictions(parameters, body)
-    with pytest.raises(UnknownNameError, match="unknown protocol 'spim'; known: spin"):
-        protocol("spim")
-    with pytest.raises(UnknownNameError, match="unknown joint set of h36m17 'smpl24'"):
-        Protocol("x", "smpl24", "h36m17", "pelvis", "neutral", "none")
-    with pytest.raises(UnknownNameError, match="unknown regressor 'coco'"):
-        Protocol("x", "smpl24", "coco", "pelvis", "neutral", "none")  # type: ignore[arg-type]
-    with pytest.raises(UnknownNameError, match="unknown root 'head'"):
-        replace(protocol("spin"), root="head")  # type: ignore[arg-type]
+    predictions = of_system(parameters, body)
     with pytest.raises(InputError, match="protocol spin: needs the female, male body of the ground truth"):
         metrics.evaluate(records, predictions, body, protocol("spin"))
     with pytest.raises(BodyMismatchError, match="was made with body other"):
         metrics.evaluate(records, replace(predictions, metadata=PredictionsMetadata(body="other")), body)
     with pytest.raises(InputError, match="has neither body parameters nor vertices"):
         metrics.evaluate(records, replace(predictions, parameters=None), body)
-    with pytest.raises(InputError, match=r"mpjpe|joint_errors: expected two equal shapes"):
-        metrics.mpjpe(np.zeros((2, 3)), np.zeros((3, 3)))
-    with pytest.raises(InputError, match="pve: expected two equal shapes"):
-        metrics.pve(np.zeros((1, 4, 3)), np.zeros((1, 5, 3)))
+    with pytest.raises(UnknownNameError, match="unknown extra metric 'pve_t'; known: pve_"):
+        metrics.evaluate(records, predictions, body, extra=("pve_t",))
+    joints = annotation_of(protocol("mpi-inf-3dhp"), parameters, body)
+    unsure = np.concatenate([joints, np.ones((9, 24, 1))], axis=-1)
+    unsure[6, 17, 3] = 0  # j17 has the jaw, j14 has not
+    with pytest.raises(InputError, match="row 6: has no confident joints3d of all joints that protocol mpi-inf-3dhp"):
+        metrics.evaluate(with_joints(records, unsure), predictions, body, protocol("mpi-inf-3dhp"))
+    metrics.evaluate(with_joints(records, unsure), predictions, body, protocol("spin-h36m-p1"))
+    with pytest.raises(InputError, match="row 0: has no confident joints3d"):
+        metrics.evaluate(records, predictions, body, protocol("spin-h36m-p1"))

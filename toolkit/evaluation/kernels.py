@@ -1,13 +1,13 @@
 """Numba kernels of the metrics: errors of vertices, and of joints after similarity alignment, in one pass each.
 
-float64 inside, whatever comes in; called by ``metrics`` only. Rows are independent, so the number of threads does not
-change any result.
+float64 inside, whatever comes in; called by ``formulas`` and ``surface`` through ``maps.slices.over_slices``. Every
+value is summed by one thread, so the number of threads does not change any result.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 SWEEPS = 50
 """Upper limit of Jacobi sweeps; a 4 × 4 matrix converges in about five."""
@@ -15,14 +15,11 @@ SWEEPS = 50
 CONVERGED = 1e-16
 """Off-diagonal entries below this share of the largest entry are zero."""
 
-BLOCK = 256
-"""Samples per work item."""
 
-
-@njit(cache=True, nogil=True, parallel=True)
-def mean_distance(a, b, offset, out):  # type: ignore[no-untyped-def]
-    """out[n] = mean over p of ‖a[n, p] − b[n, p] − offset[n]‖; a, b (N, P, 3), offset (N, 3)."""
-    for n in prange(a.shape[0]):
+@njit(cache=True, nogil=True)
+def mean_distance(a, b, offset, out, first, past):  # type: ignore[no-untyped-def]
+    """out[n] = mean over p of ‖a[n, p] − b[n, p] − offset[n]‖, n of a range; a, b (N, P, 3), offset (N, 3)."""
+    for n in range(first, past):
         ox, oy, oz = offset[n, 0], offset[n, 1], offset[n, 2]
         total = 0.0
         for p in range(a.shape[1]):
@@ -33,29 +30,39 @@ def mean_distance(a, b, offset, out):  # type: ignore[no-untyped-def]
         out[n] = total / a.shape[1]
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def aligned_distance(source, target, out):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def add_distance(a, b, offset, total, first, past):  # type: ignore[no-untyped-def]
+    """total[p] += Σ over n of ‖a[n, p] − b[n, p] − offset[n]‖, p of a range: errors of each place of the surface."""
+    for n in range(a.shape[0]):
+        ox, oy, oz = offset[n, 0], offset[n, 1], offset[n, 2]
+        for p in range(first, past):
+            x = np.float64(a[n, p, 0]) - np.float64(b[n, p, 0]) - ox
+            y = np.float64(a[n, p, 1]) - np.float64(b[n, p, 1]) - oy
+            z = np.float64(a[n, p, 2]) - np.float64(b[n, p, 2]) - oz
+            total[p] += np.sqrt(x * x + y * y + z * z)
+
+
+@njit(cache=True, nogil=True)
+def aligned_distance(source, target, out, first, past):  # type: ignore[no-untyped-def]
     """out[n, p] = ‖s·R·source + t − target‖ under the best similarity of row n (Horn 1987: never a reflection)."""
-    rows = source.shape[0]
-    for block in prange((rows + BLOCK - 1) // BLOCK):
-        centres = np.empty((2, 3))
-        covariance, r = np.empty((3, 3)), np.empty((3, 3))
-        k, v = np.empty((4, 4)), np.empty((4, 4))  # scratch, once per block
-        for n in range(block * BLOCK, min(rows, (block + 1) * BLOCK)):
-            energy = _moments(source[n], target[n], centres, covariance)
-            _horn_matrix(covariance, k)
-            best = _diagonalise(k, v)
-            scale = k[best, best] / energy if energy > 0 else 1.0
-            _rotation(v[0, best], v[1, best], v[2, best], v[3, best], r)
-            for p in range(source.shape[1]):
-                x = np.float64(source[n, p, 0]) - centres[0, 0]
-                y = np.float64(source[n, p, 1]) - centres[0, 1]
-                z = np.float64(source[n, p, 2]) - centres[0, 2]
-                total = 0.0
-                for d in range(3):
-                    moved = scale * (r[d, 0] * x + r[d, 1] * y + r[d, 2] * z) + centres[1, d]
-                    total += (moved - np.float64(target[n, p, d])) ** 2
-                out[n, p] = np.sqrt(total)
+    centres = np.empty((2, 3))
+    covariance, r = np.empty((3, 3)), np.empty((3, 3))
+    k, v = np.empty((4, 4)), np.empty((4, 4))  # scratch, once per range
+    for n in range(first, past):
+        energy = _moments(source[n], target[n], centres, covariance)
+        _horn_matrix(covariance, k)
+        best = _diagonalise(k, v)
+        scale = k[best, best] / energy if energy > 0 else 1.0
+        _rotation(v[0, best], v[1, best], v[2, best], v[3, best], r)
+        for p in range(source.shape[1]):
+            x = np.float64(source[n, p, 0]) - centres[0, 0]
+            y = np.float64(source[n, p, 1]) - centres[0, 1]
+            z = np.float64(source[n, p, 2]) - centres[0, 2]
+            total = 0.0
+            for d in range(3):
+                moved = scale * (r[d, 0] * x + r[d, 1] * y + r[d, 2] * z) + centres[1, d]
+                total += (moved - np.float64(target[n, p, d])) ** 2
+            out[n, p] = np.sqrt(total)
 
 
 @njit(cache=True, nogil=True)

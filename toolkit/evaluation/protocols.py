@@ -1,4 +1,4 @@
-"""``Protocol``: which joints, root, gender and alignment a number was measured with.
+"""``Protocol``: which rows, joints, root, gender and alignment a number was measured with.
 
 MPJPE and PVE of different repositories are not comparable, because each of these differs; so every number carries its
 protocol. Metrics take one, reports print it.
@@ -12,13 +12,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.body.joints import FROM_H36M17, FROM_SPIN24
+from hmrtk.toolkit.body.joints import FROM_H36M17, FROM_SPIN24, JointSet, joint_set
 from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
+from hmrtk.toolkit.records.record import BODY_COLUMNS
+from hmrtk.toolkit.records.table import RecordTable
+
+FRONTAL_CAMERA = "60457274"
+"""The only camera of Human3.6M's "protocol 2"."""
 
 _PELVIS = {"smpl24": (0,), "h36m17": (0,), "spin24": (14,)}
 _HIPS = {"smpl24": (1, 2), "h36m17": (1, 4), "spin24": (2, 3)}
 _SELECTIONS = {"smpl24": {"smpl24": tuple(range(24))}, "h36m17": FROM_H36M17, "spin24": FROM_SPIN24}
+_ROOTS = {"pelvis": "moved to the pelvis", "hips": "moved to the middle of the hips", "none": "not moved"}
+_ALIGNMENTS = {"none": "not aligned", "root": "moved to the same root"}
+_GENDERS = {
+    "neutral": "neutral ground truth",
+    "record": "ground truth of the record's gender, neutral predictions",
+    "record-both": "ground truth and predictions of the record's gender",
+}
+_TRUTHS = {"body": "", "annotated": ", against annotated joints"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,10 @@ class Protocol:
         gender: model of the ground truth: ``neutral``; ``record`` (the record's gender, predictions neutral);
             ``record-both`` (the record's gender for both).
         vertex_alignment: before PVE: ``none`` (the bodies' own origins) or ``root`` (as the joints).
+        truth: true joints are the record's ``body``'s, or the ``annotated`` ones of its ``joints3d``; PVE needs bodies
+            either way.
+        camera: only rows of this ``camera_id`` count; None: of every camera.
+        frame_step: only rows whose ``frame`` is a multiple of this count.
     """
 
     name: str
@@ -43,17 +60,20 @@ class Protocol:
     root: Literal["pelvis", "hips", "none"]
     gender: Literal["neutral", "record", "record-both"]
     vertex_alignment: Literal["none", "root"]
+    truth: Literal["body", "annotated"] = "body"
+    camera: str | None = None
+    frame_step: int = 1
 
     def __post_init__(self) -> None:
         if self.regressor not in _SELECTIONS:
             raise UnknownNameError("regressor", self.regressor, _SELECTIONS)
         if self.joint_set not in _SELECTIONS[self.regressor]:
             raise UnknownNameError(f"joint set of {self.regressor}", self.joint_set, _SELECTIONS[self.regressor])
+        if self.truth == "annotated" and self.joint_set not in FROM_SPIN24:
+            raise UnknownNameError("joint set of annotated joints", self.joint_set, FROM_SPIN24)
         for field, known in (
-            ("root", ("pelvis", "hips", "none")),
-            ("gender", ("neutral", "record", "record-both")),
-            ("vertex_alignment", ("none", "root")),
-        ):
+            ("root", _ROOTS), ("gender", _GENDERS), ("vertex_alignment", _ALIGNMENTS), ("truth", _TRUTHS),
+        ):  # fmt: skip
             if getattr(self, field) not in known:
                 raise UnknownNameError(field, getattr(self, field), known)
 
@@ -61,6 +81,11 @@ class Protocol:
     def indices(self) -> tuple[int, ...]:
         """Rows of the regressor's joints that make up ``joint_set``."""
         return _SELECTIONS[self.regressor][self.joint_set]
+
+    @property
+    def joint_names(self) -> JointSet:
+        """The joints that are averaged over, by name."""
+        return joint_set(self.joint_set)
 
     def joints(self, body: Body, model: BodyModel) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """The protocol's joints (N, J, 3) and root (N, 3) of posed bodies, metres."""
@@ -70,25 +95,52 @@ class Protocol:
             everything = model.regress(body.vertices, "h36m17")
         else:
             everything = model.spin24(body)
-        root = np.zeros((len(everything), 3))
-        if self.root != "none":
-            rows = (_PELVIS if self.root == "pelvis" else _HIPS)[self.regressor]
-            root = everything[:, list(rows)].astype(np.float64).mean(axis=1)
-        return everything[:, list(self.indices)], root
+        return everything[:, list(self.indices)], self._root(everything, self.regressor)
+
+    def annotated(self, joints3d: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """The protocol's joints (N, J, 3) and root (N, 3), metres, of annotated joints (N, 24, 4) in ``spin24``."""
+        everything = joints3d[..., :3]
+        return everything[:, list(FROM_SPIN24[self.joint_set])], self._root(everything, "spin24")
+
+    def needed(self) -> tuple[int, ...]:
+        """Rows of annotated ``spin24`` joints without which a sample cannot be compared: joints and root."""
+        root = () if self.root == "none" else (_PELVIS if self.root == "pelvis" else _HIPS)["spin24"]
+        return tuple(sorted({*FROM_SPIN24[self.joint_set], *root}))
+
+    def _root(self, joints: NDArray[np.float32], regressor: str) -> NDArray[np.float64]:
+        if self.root == "none":
+            return np.zeros((len(joints), 3))
+        rows = (_PELVIS if self.root == "pelvis" else _HIPS)[regressor]
+        return np.asarray(joints[:, list(rows)].astype(np.float64).mean(axis=1))
+
+    def rows(self, records: RecordTable) -> NDArray[np.int64]:
+        """The rows that count: of the camera and frames, and with the ground truth that is compared against.
+
+        Raises:
+            InputError: there is none; says which condition left none.
+        """
+        column = BODY_COLUMNS if self.truth == "body" else ("joints3d",)
+        steps = [(records.has(*column), f"no row has {'body parameters' if self.truth == 'body' else 'joints3d'}")]
+        if self.camera is not None:
+            steps.append((records.array("camera_id") == self.camera, f"no such row is of camera {self.camera}"))
+        if self.frame_step > 1:
+            frame = np.nan_to_num(records.array("frame").astype(np.float64), nan=0.5)
+            steps.append((frame % self.frame_step == 0, f"no such row's frame is a multiple of {self.frame_step}"))
+        keep = np.ones(len(records), bool)
+        for having, problem in steps:
+            keep &= having
+            if not keep.any():
+                raise InputError(records.place, f"{problem}, which protocol {self.name} needs")
+        return np.flatnonzero(keep)
 
     def describe(self) -> str:
         """One sentence for captions."""
-        root = {"pelvis": "moved to the pelvis", "hips": "moved to the middle of the hips", "none": "not moved"}[
-            self.root
-        ]
-        vertices = {"none": "not aligned", "root": "moved to the same root"}[self.vertex_alignment]
-        gender = {
-            "neutral": "neutral ground truth",
-            "record": "ground truth of the record's gender, neutral predictions",
-            "record-both": "ground truth and predictions of the record's gender",
-        }[self.gender]
         source = self.joint_set if self.joint_set == self.regressor else f"{self.joint_set} from {self.regressor}"
-        return f"Protocol {self.name}: {len(self.indices)} joints ({source}), {root}; vertices {vertices}; {gender}."
+        joints = f"{len(self.indices)} joints ({source}){_TRUTHS[self.truth]}, {_ROOTS[self.root]}"
+        chosen = f"; camera {self.camera} only" if self.camera else ""
+        chosen += f"; every {self.frame_step}th frame" if self.frame_step > 1 else ""
+        vertices = f"vertices {_ALIGNMENTS[self.vertex_alignment]}"
+        return f"Protocol {self.name}: {joints}; {vertices}; {_GENDERS[self.gender]}{chosen}."
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -107,8 +159,26 @@ PROTOCOLS = {
         Protocol("mmhuman3d", "j14", "h36m17", "pelvis", "record-both", "none"),
         Protocol("4dhumans", "j14", "spin24", "pelvis", "record", "root"),  # pelvis = keypoint 39 = 25 + 14
         Protocol("bedlam", "j14", "h36m17", "pelvis", "record", "root"),  # as on 3DPW; Human3.6M uses the hips there
+        Protocol("hybrik", "j14", "h36m17", "pelvis", "neutral", "none"),
+        Protocol("wham", "j14", "h36m17", "hips", "record", "root"),  # WHAM, GVHMR
+        Protocol("pmnet", "j14", "h36m17", "pelvis", "record", "none"),  # SPIN's on 3DPW and UP-3D; MPVPE comes first
+        Protocol("spin-h36m-p1", "j14", "h36m17", "pelvis", "neutral", "none", "annotated"),
+        Protocol("spin-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA),
+        Protocol("pmnet-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA),
+        Protocol("vibe-h36m-p2", "j14", "h36m17", "hips", "neutral", "none", "annotated", FRONTAL_CAMERA),
+        Protocol("decomr-h36m-p2", "j14", "spin24", "hips", "neutral", "root", "annotated", FRONTAL_CAMERA),
+        Protocol("i2l-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA, 64),
+        Protocol("mpi-inf-3dhp", "j17", "h36m17", "pelvis", "neutral", "none", "annotated"),  # SPIN, DaNet, PyMAF
+        Protocol("decomr-mpi-inf-3dhp", "j17", "spin24", "hips", "neutral", "none", "annotated"),
     )
 }
+"""Ready protocols. A name without a data set is that of 3DPW, and of every data set whose truth is bodies.
+
+``pmnet`` and ``pmnet-h36m-p2``: the paper names its metrics and the camera, but neither joints nor alignment; it
+compares with SPIN's numbers, so these are SPIN's. ``i2l-h36m-p2`` (I2L-MeshNet, Pose2Mesh) needs records of every
+frame: the readers' every fifth keeps only one in 320. ``mpi-inf-3dhp``: the test set's ``univ_annot3`` is scaled to
+one skeleton for everybody, predictions are compared as they are, so a person's own size counts as error.
+"""
 
 
 def protocol(name: str) -> Protocol:
