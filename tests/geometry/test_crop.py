@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry import crop
@@ -67,6 +69,23 @@ def test_warp_halves_by_averaging_blocks() -> None:
     assert crop.warp_image(_image(), affine, 2)[..., 0].tolist() == [[35, 55], [115, 135]]
 
 
+def test_only_what_a_shrunk_crop_shows_is_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    averaged, average = [], crop._block_average
+    monkeypatch.setattr(crop, "_block_average", lambda image, *rest: averaged.append(image) or average(image, *rest))
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (301, 411, 3), dtype=np.uint8)
+    for _ in range(40):
+        center, side, turn = rng.uniform(-100, 500, 2), rng.uniform(120, 400), rng.uniform(-3, 3)
+        affine = crop.square_affine(center, np.float64(side), 50, turn)
+        padded = crop.compose_affine(affine, np.array([[1.0, 0, -1260], [0, 1, -1260]]))  # whole blocks of 2 … 7
+        large = np.full((2821, 2931, 3), 9, np.uint8)
+        large[1260:1561, 1260:1671] = image
+        off = np.abs(crop.warp_image(image, affine, 50, border=9).astype(int) - crop.warp_image(large, padded, 50))
+        assert off.max() <= 1
+    assert max(window.size for window in averaged) < large.size / 10
+    assert (crop.warp_image(image, crop.square_affine(np.array([-900.0, 0]), np.array(300.0), 50), 50, 7) == 7).all()
+
+
 def test_warp_does_not_alias_fine_stripes() -> None:
     stripes = np.zeros((90, 90, 3), np.uint8)
     stripes[:, ::3] = 255
@@ -85,6 +104,18 @@ def test_warp_fills_the_outside_with_the_border() -> None:
     assert got.shape == (4, 4, 3)
     assert (got[:, :2] == 7).all()
     np.testing.assert_array_equal(got[:, 2:, 0], _image()[:, :2, 0])
+
+
+@pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="before version 5, OpenCV rounds places to 1/32 px")
+def test_warp_is_bilinear_to_rounding() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    centre = np.stack(np.meshgrid(np.arange(100) + 0.5, np.arange(100) + 0.5), -1).reshape(-1, 2)
+    for side, turn in ((40.0, 0.0), (130.0, 0.4), (199.0, -2.0)):
+        affine = crop.square_affine(np.array([103.3, 90.7]), np.array(side), 100, turn)
+        at = crop.apply_affine(centre, crop.invert_affine(affine)) - 0.5
+        inside = ((at > 0) & (at < 199)).all(1)
+        expected = np.stack([map_coordinates(image[..., k].astype(float), at.T[::-1], order=1) for k in range(3)], -1)
+        assert np.abs(crop.warp_image(image, affine, 100).reshape(-1, 3) - expected)[inside].max() < 0.52
 
 
 def test_points_and_pixels_agree() -> None:

@@ -81,21 +81,36 @@ def apply_affine(points: Array, affine: Array) -> Array:
 def warp_image(image: NDArray[np.uint8], affine: Array, size: int, border: int = 0) -> NDArray[np.uint8]:
     """Resample an image (H, W, C) uint8 through ``affine`` (2, 3), full px → crop px, to (size, size, C).
 
-    Bilinear (OpenCV's, with weights in steps of 1/32 px); when the crop is smaller than half the original, the image is
-    first averaged over whole blocks, so that fine texture does not alias. Outside the image: ``border``.
+    Bilinear (OpenCV's: exact to rounding since its version 5, in steps of 1/32 px before); when the crop is
+    smaller than half the original, what it shows is first averaged over whole blocks, so that fine texture does not
+    alias. Outside the image: ``border``.
     """
     if image.ndim != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError("image", f"expected (H, W, C) uint8, got {image.shape} {image.dtype}")
     affine = np.asarray(affine, np.float64)
-    shrink = int(np.sqrt(abs(np.linalg.det(invert_affine(affine)[:, :2]))) + 1e-6)
+    inverse = invert_affine(affine)
+    shrink = int(np.sqrt(abs(np.linalg.det(inverse[:, :2]))) + 1e-6)
     if shrink >= 2:
-        image = _block_average(image, shrink, border)
-        affine = np.concatenate([affine[:, :2] * shrink, affine[:, 2:]], 1)
+        rows, columns = _seen(inverse, size, shrink, image.shape)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return np.full((size, size, image.shape[2]), border, np.uint8)
+        image = _block_average(image[rows, columns], shrink, border)
+        to_window = np.array([[shrink, 0, columns.start], [0, shrink, rows.start]])
+        affine = compose_affine(affine, to_window)
     shifted = affine.copy()
     shifted[:, 2] += affine[:, :2].sum(1) / 2 - 0.5  # centres at integers, both in the image and in the crop
     value = (float(border),) * 4
     warped = cv2.warpAffine(image, shifted, (size, size), flags=cv2.INTER_LINEAR, borderValue=value)
     return np.asarray(warped, np.uint8).reshape(size, size, image.shape[2])
+
+
+def _seen(inverse: Array, size: int, block: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of an image, in whole blocks, that a crop shows or that border on them."""
+    corners = apply_affine(np.array([[0.0, 0], [0, size], [size, 0], [size, size]]), inverse)
+    first = np.floor(corners.min(axis=0) / block).astype(int) - 2
+    last = np.ceil(corners.max(axis=0) / block).astype(int) + 2
+    (left, top), (right, bottom) = np.maximum(first, 0) * block, np.minimum(last * block, shape[1::-1])
+    return slice(top, bottom), slice(left, right)
 
 
 def _block_average(image: NDArray[np.uint8], block: int, border: int) -> NDArray[np.uint8]:
