@@ -119,7 +119,8 @@ class Errors:
         Raises:
             InputError: parts of different protocols, or not all with the same metrics.
         """
-        first, joined = parts[0], {}
+        first = parts[0]
+        joined: dict[str, Any] = {}
         for part in parts:
             if part.protocol != first.protocol:
                 raise InputError("errors", f"of protocol {part.protocol.name} and {first.protocol.name} do not mix")
@@ -128,8 +129,7 @@ class Errors:
             if len({value is None for value in values}) > 1:
                 raise InputError("errors", f"{field.name} was measured in some of {len(parts)} parts only")
             if values[0] is not None:
-                whole = sum(values[1:], values[0]) if field.name == "surface" else np.concatenate(values)
-                joined[field.name] = whole
+                joined[field.name] = sum(values[1:], values[0]) if field.name == "surface" else np.concatenate(values)
         return cls(first.protocol, **joined)
 
 
