@@ -41,7 +41,8 @@ COMMANDS = {
     "atlas": ("hmrtk.cli.atlas:atlas", "Build, check and draw UV atlases of the body."),
     "build-shards": ("hmrtk.cli.data:build_shards", "Write training shards: pictures, maps, labels."),
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),
-    "shards": ("hmrtk.cli.shards:shards", "Look at shards: draw rows."),
+    "shards": ("hmrtk.cli.shards:shards", "Look at shards: count what they hold, draw rows."),
+    "import-predictions": ("hmrtk.cli.importing:import_predictions", "Read other systems' results as predictions."),
     "evaluate": ("hmrtk.cli.report:evaluate", "Score predictions against records."),
     "tail-report": ("hmrtk.cli.report:tail_report", "Report what happens on rare poses (T-x%)."),
 }
