@@ -2,8 +2,8 @@
 
 The pickle machine is allowed to *record* a short list of classes (numpy, scipy.sparse, chumpy): which class, its
 arguments and its state. Any other name stops the reading. ``array_value`` then rebuilds numbers from the records,
-``plain_value`` whole structures of numbers and text; numpy and scipy never see a pickled state. ``smpl_file`` and the
-readers of pickled datasets (``records/fields``) are the callers.
+``plain_value`` whole structures of numbers and text; numpy and scipy never see a pickled state. ``smpl_file``, the
+readers of pickled datasets (``records/fields``) and of joblib's files (``records/joblib_file``) are the callers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _RECORDED = re.compile(
     r"|numpy\.matrixlib\.defmatrix\.matrix"
     r"|(copy_reg|copyreg)\._reconstructor"
     r"|_codecs\.encode"
-    r"|(__builtin__|builtins)\.(object|set|frozenset|bytearray|bytes)"
+    r"|(__builtin__|builtins)\.(object|set|frozenset|bytearray|bytes|dict|list)"
 )
 """Full names as Python 2 and 3 and old and new NumPy/SciPy write them."""
 
@@ -59,8 +59,17 @@ class Recorded:
         self.state = state
 
 
-class _RecordingUnpickler(pickle.Unpickler):
-    def __init__(self, stream: IO[bytes], place: str, expected: str) -> None:
+class DefaultDict(dict[Any, Any]):
+    """What stands for ``collections.defaultdict``: a dictionary; what would make missing values is dropped."""
+
+    def __init__(self, *factory: Any) -> None:
+        super().__init__()
+
+
+class RecordingUnpickler(pickle.Unpickler):
+    """The pickle machine with nothing in it but plain values and ``Recorded`` objects."""
+
+    def __init__(self, stream: Any, place: str, expected: str) -> None:
         super().__init__(stream, encoding="latin1")
         self._place, self._expected = place, expected
 
@@ -68,6 +77,8 @@ class _RecordingUnpickler(pickle.Unpickler):
         origin = f"{module}.{name}"
         if origin == "collections.OrderedDict":
             return OrderedDict
+        if origin == "collections.defaultdict":
+            return DefaultDict
         if not _RECORDED.fullmatch(origin):
             raise InputError(
                 self._place, f"holds a {_shown(origin)}, which hmrtk does not load", f"expected {self._expected}"
@@ -95,7 +106,7 @@ def read_pickle(stream: IO[bytes], place: str, expected: str = "an SMPL body") -
 def read_object(stream: IO[bytes], place: str, expected: str) -> Any:
     """Whatever a pickle holds, unconverted; errors as in ``read_pickle``. Give it to ``plain_value``."""
     try:
-        return _RecordingUnpickler(stream, place, expected).load()
+        return RecordingUnpickler(stream, place, expected).load()
     except InputError:
         raise
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -145,7 +156,7 @@ def _plain(value: Any, seen: dict[int, Any], depth: int) -> Any:
         raise _UnsupportedError("structure that is nested too deep")
     if id(value) not in seen:
         if isinstance(value, dict):
-            seen[id(value)] = {str(k): _plain(v, seen, depth + 1) for k, v in value.items()}
+            seen[id(value)] = {str(_plain(k, seen, depth + 1)): _plain(v, seen, depth + 1) for k, v in value.items()}
         elif isinstance(value, list | tuple):
             seen[id(value)] = [_plain(v, seen, depth + 1) for v in value]
         elif isinstance(value, Recorded):
