@@ -1,0 +1,119 @@
+"""Which picture of the records a result is of: by the picture's name, or by video and number of the frame.
+
+``matching`` calls this and then tells the people in a picture apart.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.records.table import RecordTable
+
+Key = str | tuple[str, int]
+Parts = tuple[str, ...]
+
+
+def name_keys(names: Sequence[str], paths: Sequence[str | None], place: str) -> tuple[list[Key | None], list[str]]:
+    """The record's ``image_path`` that each name means.
+
+    Names are compared from their end, without the file's extension: ``/tmp/a/im_7.png`` is ``imageFiles/a/im_7.jpg``.
+    Where several records' pictures end in the same name, the folders above decide.
+
+    Args:
+        names: (N) of a result. paths: of the records.
+        place: the result's file, for error messages.
+
+    Returns:
+        (N) paths, None where no record has such a picture; and notes: folders that differ though the names agree.
+
+    Raises:
+        InputError: a name that fits several pictures equally well.
+    """
+    known: defaultdict[str, dict[str, Parts]] = defaultdict(dict)
+    for known_path in dict.fromkeys(path for path in paths if path is not None):
+        known[_parts(known_path)[0]][known_path] = _parts(known_path)
+    found: dict[str, Key | None] = {}
+    differing: list[str] = []
+    for name in dict.fromkeys(names):
+        parts = _parts(name)
+        path = _best(name, parts, known.get(parts[0], {}), place)
+        found[name] = path
+        if path is not None and len(parts) > 1 and _common(parts, _parts(path)) == 1 and "/" in path:
+            differing.append(f"{name} is taken for {path}")
+    return [found[name] for name in names], _folder_note(differing)
+
+
+def frame_keys(
+    frames: NDArray[np.int64], videos: Sequence[str | None], records: RecordTable, place: str, first_frame: int = 0
+) -> list[Key]:
+    """(video, frame) of each result; ``record_frames`` gives those of the records.
+
+    Args:
+        frames: (N,) from 0. videos: (N) names; None where a file does not say.
+        records: if they are of one video, that is meant by None.
+        place: the result's file.
+        first_frame: number that the records give to the video's first frame.
+
+    Raises:
+        InputError: a video that is none of the records', or none is named and the records are of several.
+    """
+    known = sorted({key[0] for key in record_frames(records) if key is not None})
+    meant: dict[str | None, str] = {}
+    for video in dict.fromkeys(videos):
+        fits = [name for name in known if video in (None, name, PurePosixPath(name).name)]
+        if len(fits) != 1:
+            shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+            what = f"is of video {video!r}" if video is not None else "does not say which video it is of"
+            raise InputError(place, f"{what}; the records are of {shown or 'none'}", "pass --sequence NAME")
+        meant[video] = fits[0]
+    return [(meant[video], int(frame) + first_frame) for video, frame in zip(videos, frames, strict=True)]
+
+
+def record_frames(records: RecordTable) -> list[tuple[str, int] | None]:
+    """(video, frame) of each record, None where it has no sequence or frame; a video is a sequence seen by a camera."""
+    columns = (records.table[name].to_pylist() for name in ("sequence", "camera_id", "frame"))
+    return [
+        None if sequence is None or frame is None else (video_name(sequence, camera), int(frame))
+        for sequence, camera, frame in zip(*columns, strict=True)
+    ]
+
+
+def video_name(sequence: str, camera: str | None) -> str:
+    """``sequence.camera``, or the sequence alone where no camera is named, or its name has the camera in it."""
+    return sequence if camera is None or camera in sequence.split(".") else f"{sequence}.{camera}"
+
+
+def _parts(name: str) -> Parts:
+    """The parts of a path from its end, the last one without extension."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return (path.stem, *reversed(path.parent.parts))
+
+
+def _common(a: Parts, b: Parts) -> int:
+    return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _best(name: str, parts: Parts, candidates: dict[str, Parts], place: str) -> str | None:
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
+    scores = {path: _common(parts, other) for path, other in candidates.items()}
+    best = max(scores.values())
+    winners = [path for path, score in scores.items() if score == best]
+    if len(winners) > 1:
+        raise InputError(
+            place,
+            f"picture {name!r} could be any of {len(winners)} pictures of the records, "
+            f"such as {winners[0]} and {winners[1]}",
+            "name pictures with their folders, or pass --match order",
+        )
+    return winners[0]
+
+
+def _folder_note(differing: list[str]) -> list[str]:
+    return [f"{len(differing)} pictures agree in name but not in folder: {differing[0]}"] if differing else []
