@@ -163,7 +163,15 @@ def build_prototypes(
 @click.option("--prototypes", type=PLACE, help="PrototypeSet whose labels are stored with the rows.")
 @engine_option
 @click.option("--workers", type=click.IntRange(min=1), help="Parallel workers; default: all cores (of the cluster).")
+@click.option("--append", is_flag=True, help="Add to the folder, or bring its rows of these records up to date.")
 @click.option("--overwrite", is_flag=True, help="Replace shards made from other inputs or settings.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["refuse", "skip"]),
+    default="refuse",
+    show_default=True,
+    help="A photograph that is missing or damaged: stop, or leave its rows out and list them.",
+)
 @click.option("--out", type=PLACE, help="Folder of the shards; default: <workspace>/shards/<dataset>.")
 @selects_records("all")
 @click.pass_obj
@@ -176,21 +184,29 @@ def build_shards(
     prototypes: Place | None,
     engine: str,
     workers: int | None,
+    append: bool,
     overwrite: bool,
+    on_error: str,
     out: Place | None,
 ) -> None:
-    """Write training shards: picture, maps, camera and label of every record. Run again to resume."""
+    """Write training shards: picture, maps, camera and label of every record.
+
+    Run again to resume; only what has changed is built. Other --prototypes change nothing but the labels.
+    """
     from hmrtk.toolkit.engine.choice import engine_by_name
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
     from hmrtk.toolkit.shards import builder
     from hmrtk.toolkit.shards.plan import ShardConfig
 
+    if append and overwrite:
+        raise click.UsageError("--append keeps what is there, --overwrite replaces it: choose one")
     body, records, name = selection.load(console.workspace)
     config = ShardConfig(
         maps=tuple(m.strip() for m in maps.split(",") if m.strip()),
         images=images,
         synthesise=name == "embedded" if synthesise is None else synthesise,
         seed=selection.seed,
+        on_error=on_error,
     )
     with contextlib.closing(engine_by_name(engine, workers)) as running:
         index = builder.build_shards(
@@ -200,6 +216,7 @@ def build_shards(
             config,
             PrototypeSet.load(prototypes) if prototypes else None,
             overwrite=overwrite,
+            append=append,
             progress=console.progress,
             engine=running,
         )
@@ -246,13 +263,17 @@ def shard_summary(index: ShardIndex) -> dict[str, Any]:
         "bytes": sum(shard.bytes for shard in index.shards),
         "body": index.body,
         "prototypes": index.prototypes,
+        "left_out": index.left_out,
     }
 
 
 def shard_lines(value: dict[str, Any]) -> list[str]:
     """A finished ``build-shards`` in words."""
+    from hmrtk.toolkit.records.salvage import some_of
+
     splits = ", ".join(f"{name} {rows}" for name, rows in value["splits"].items())
     return [
         f"{counted(value['rows'], 'row')} ({splits}) in {counted(value['shards'], 'shard')}, "
-        f"{value['bytes'] / 1e6:.0f} MB: {value['out']}"
+        f"{value['bytes'] / 1e6:.0f} MB: {value['out']}",
+        *([some_of(value["left_out"])] if value["left_out"] else []),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -25,6 +26,7 @@ from hmrtk.toolkit.shards.compose import Composer
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.lock import exclusive
 from hmrtk.toolkit.shards.reader import ShardDataset, read_row
+from hmrtk.toolkit.shards.shard_map import ShardMap
 from hmrtk.toolkit.shards.verify import verify_shards
 
 
@@ -86,9 +88,13 @@ def test_all_rows_are_there_in_order_and_verified(built, records):
 def test_the_index_says_where_it_comes_from(built, records, body, small):
     index = ShardIndex.read(built)
     assert (index.body, index.prototypes) == (body.fingerprint, None)
-    assert index.config == small.to_json()
-    assert index.provenance["inputs"] == {"records": records.fingerprint, "body": body.fingerprint}
+    assert index.config == small.of_folder()
+    assert index.provenance["inputs"]["body"] == body.fingerprint
     assert index.conventions["joint_set"] == "spin24"
+    assert index.plan == json.loads((built / "plan.json").read_text())
+    val, test = index.plan["parts"]
+    assert (val["split"], val["inputs"]["datasets"], val["inputs"]["synthesise"]) == ("val", {"embedded": 14}, True)
+    assert (test["split"], test["inputs"]["provenance"]["command"]) == ("test", "ingest")
 
 
 @pytest.mark.parametrize(("workers", "kind"), [(1, "process"), (2, "thread"), (2, "process")])
@@ -165,8 +171,10 @@ def test_labels_come_from_the_prototypes_or_as_given(records, body, small, tmp_p
     rows = list(ShardDataset(tmp_path / "a", None, columns, shuffle=False))
     assert index.prototypes == prototypes.fingerprint
     assert [r["label"].item() for r in rows] == expected.label.tolist()
-    assert np.allclose([r["distance"].item() for r in rows], expected.distance)
+    assert np.array_equal([r["distance"].item() for r in rows], expected.distance)
     assert rows[0]["distance_to_singular"] == 0
+    assert [r["label"].item() for r in ShardMap(tmp_path / "a", "test", columns)] == expected.label[14:].tolist()
+    assert verify_shards(tmp_path / "a").ok
     n = len(records)
     given = Labels(np.arange(n, dtype=np.int32), np.ones(n, np.float32), np.ones(n, np.float32), np.ones(n))
     build_shards(records, body, tmp_path / "b", plain, labels=given, workers=1)

@@ -190,14 +190,6 @@ def test_a_row_does_not_depend_on_its_chunk_and_the_composer_travels(body, recor
         assert alone.equals(whole.slice(row, 1))
 
 
-def test_labels_are_null_where_they_are_nan(composer, records):
-    labels = {"label": np.array([3.0, np.nan]), "distance": np.array([0.5, np.nan])}
-    table = composer(Chunk(records.head(2), np.arange(2), labels))
-    assert table["label"].to_pylist() == [3, None]
-    assert table["distance"].to_pylist() == [0.5, None]
-    assert table["distance_to_singular"].null_count == 2
-
-
 def test_the_synthesised_person_is_where_the_iuv_map_is(body, records):
     scene = SceneConfig(occluder_probability=0, loose_m=(0, 0))
     config = ShardConfig(synthesise=True, region_px=200, iuv_px=200, maps=("iuv",), scene=scene)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.records.artefact import file_fingerprint, read_parquet, write_parquet
+from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.codec import encode_jpeg
 from hmrtk.toolkit.shards.index import ShardIndex
+from hmrtk.toolkit.shards.reader import read_row
+from hmrtk.toolkit.shards.schema import LABELS_KIND, LABELS_VERSION
 from hmrtk.toolkit.shards.verify import verify_shards
 from hmrtk.toolkit.shards.writer import write_shard
 
@@ -24,6 +29,16 @@ def copy(folder, tmp_path):
     root = tmp_path / "copy"
     shutil.copytree(folder, root)
     return root
+
+
+@pytest.fixture(scope="module")
+def labelled(records, body, small, tmp_path_factory):
+    """Real shards with labels, without pictures and maps."""
+    parameters = records.parameters()[[0, 7]]
+    prototypes = PrototypeSet.of(parameters, {"body": body.fingerprint, "method": "p3dh"}, singular=parameters[[0]])
+    out = tmp_path_factory.mktemp("labelled")
+    build_shards(records, body, out, replace(small, maps=(), synthesise=False), prototypes, workers=1)
+    return out
 
 
 def rewrite(root, change, name=FIRST):
@@ -83,6 +98,43 @@ def test_a_flipped_byte_anywhere_is_found(copy, seed):
     assert "run build-shards again" in report.lines()[-1]
 
 
+@pytest.mark.parametrize("name", ["index.json", "plan.json", "labels.parquet", ".offsets/val/shard-00001.safetensors"])
+def test_a_flipped_byte_beside_the_shards_is_found(labelled, tmp_path, name):
+    root = tmp_path / "copy"
+    shutil.copytree(labelled, root)
+    data = (root / name).read_bytes()
+    rng = np.random.default_rng(len(name))
+    for place in rng.integers(len(data), size=24):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        (root / name).write_bytes(flipped)
+        try:
+            problems = verify_shards(root).problems
+        except InputError as error:
+            problems = (str(error),)
+        assert any(name in problem for problem in problems), (place, problems)
+        assert all("\n" not in problem for problem in problems)
+    (root / name).write_bytes(data)
+    assert verify_shards(root).ok
+
+
+def test_labels_of_other_rows_are_found(labelled, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(labelled, root)
+    table, metadata = read_parquet(root / "labels.parquet", LABELS_KIND, LABELS_VERSION)
+    swapped = table.take([1, 0, *range(2, table.num_rows)])
+    write_parquet(root / "labels.parquet", swapped, LABELS_KIND, LABELS_VERSION, metadata)
+    index = ShardIndex.read(root)
+    with pytest.raises(InputError, match=r"labels\.parquet: sha256 differs from the index \(run build-shards again\)"):
+        read_row(root, 0, "val", ["label"])
+    assert read_row(root, 0, "val", ["sample_id"])["sample_id"] == table["sample_id"][0].as_py()
+    replace(index, labels=file_fingerprint(root / "labels.parquet")).write()
+    assert any("row 0: the label file is of other rows" in problem for problem in verify_shards(root).problems)
+    write_parquet(root / "labels.parquet", table.slice(1), LABELS_KIND, LABELS_VERSION, metadata)
+    replace(index, labels=file_fingerprint(root / "labels.parquet")).write()
+    assert any("labels.parquet: has 21 rows, the index says 22" in p for p in verify_shards(root).problems)
+
+
 def test_damage_inside_a_page_names_the_rows(fakes, copy):
     data = bytearray((copy / FIRST).read_bytes())
     data[bytes(data).index(fakes.encode_jpeg(fakes.picture(6))) + 300] ^= 4
@@ -132,9 +184,9 @@ def test_wrong_values_name_file_and_row(copy, column, value, text):
 
 def test_other_row_groups_and_schemas(copy):
     rewrite(copy, lambda groups: [pa.concat_tables(groups)])
-    index = json.loads((copy / "index.json").read_text())
-    index["shards"][0]["row_groups"] = [5, 5, 3]
-    (copy / "index.json").write_text(json.dumps(index))
+    index = ShardIndex.read(copy)
+    first = replace(index.shards[0], row_groups=(5, 5, 3))
+    replace(index, shards=(first, *index.shards[1:])).write()
     assert any("has row groups of [13] rows, the index says [5, 5, 3]" in p for p in verify_shards(copy).problems)
     rewrite(copy, lambda groups: [g.drop_columns(["label"]) for g in groups], "val/shard-00000.parquet")
     assert any("has another schema: column label" in p for p in verify_shards(copy).problems)

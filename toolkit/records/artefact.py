@@ -166,9 +166,14 @@ def write_bytes(target: str | Place, data: bytes) -> None:
         path.write_bytes(data)
 
 
+def json_bytes(value: Any) -> bytes:
+    """JSON as every artefact writes it: sorted keys, two spaces, a final newline."""
+    return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
 def write_json(target: str | Place, value: Any) -> None:
-    """Write ``value`` atomically as JSON: sorted keys, two spaces, a final newline."""
-    write_bytes(target, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    """Write ``value`` atomically as ``json_bytes``."""
+    write_bytes(target, json_bytes(value))
 
 
 def read_json(path: str | Place) -> Any:

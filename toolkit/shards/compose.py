@@ -1,4 +1,4 @@
-"""From records to the rows of one row group: region, camera, maps, picture, labels.
+"""From records to the rows of one row group: region, camera, maps, picture.
 
 In: a chunk of records. Out: a table of ``shard_schema``. The builder runs it over its workers; a row's content depends
 on the row, the body and the configuration alone, never on its chunk.
@@ -6,7 +6,10 @@ on the row, the body and the configuration alone, never on its chunk.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.arrays import SMPLArrays
 from hmrtk.toolkit.body.model import Body, BodyModel
+from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.maps.assignment import assigned_joints, displacement_map, joint_map, part_assignment
 from hmrtk.toolkit.maps.atlas import Atlas, atlas_for_body
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
@@ -29,7 +33,14 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.codec import array_column, image_column
 from hmrtk.toolkit.shards.pictures import PhotoReader, row_generator, synthesised
 from hmrtk.toolkit.shards.plan import ShardConfig
-from hmrtk.toolkit.shards.schema import CHART_COUNT, PHOTO, SYNTHESISED, array_shape, shard_schema
+from hmrtk.toolkit.shards.schema import (
+    CHART_COUNT,
+    LEFT_OUT_KEY,
+    PHOTO,
+    SYNTHESISED,
+    array_shape,
+    shard_schema,
+)
 
 UV_MAPS = ("location", "joint", "displacement")
 
@@ -41,17 +52,20 @@ class Chunk:
     Attributes:
         records: the rows.
         numbers: (n,) their row numbers in the whole record table, for messages.
-        labels: ``label``, ``distance``, ``distance_to_singular`` of the rows, or empty; NaN where there is none.
         name: the shard, for messages.
     """
 
     records: RecordTable
     numbers: NDArray[np.int64]
-    labels: dict[str, NDArray[Any]] = field(default_factory=dict)
     name: str = ""
 
     def place(self, row: int) -> str:
         return f"{self.records.place} row {self.numbers[row]}"
+
+    def without(self, rows: Sequence[int]) -> Chunk:
+        """All rows but some."""
+        kept = np.setdiff1d(np.arange(len(self.records)), rows)
+        return Chunk(self.records.take(kept), self.numbers[kept], self.name)
 
 
 @dataclass(frozen=True)
@@ -83,9 +97,13 @@ class Composer:
 
     def __init__(self, arrays: SMPLArrays, config: ShardConfig) -> None:
         self.arrays, self.config = arrays, config
+        self._own = threading.local()  # every thread opens pictures of its own
 
     def __getstate__(self) -> dict[str, Any]:
         return {"arrays": self.arrays, "config": self.config}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _own=threading.local())
 
     @cached_property
     def body(self) -> BodyModel:
@@ -111,17 +129,31 @@ class Composer:
     def __call__(self, chunk: Chunk) -> pa.Table:
         """Compose the rows.
 
+        Returns:
+            the table. Rows that ``on_error="skip"`` leaves out are named in its schema's metadata (``LEFT_OUT_KEY``).
+
         Raises:
-            InputError: a photograph is missing or damaged; a row without a box.
+            InputError: a photograph is missing or damaged (unless it is skipped); a row without a box.
         """
+        crops = record_crops(chunk.records, self.body, self.config.expansion)
+        photos, failed = self._photos(chunk, crops)
+        if failed:
+            photos = {row - sum(bad < row for bad in failed): picture for row, picture in photos.items()}
+            left_out = [[chunk.records.sample_ids[row], why] for row, why in failed.items()]
+            chunk = chunk.without(list(failed))
+            if not len(chunk.records):
+                return _marked(self.schema.empty_table(), left_out)
+            crops = record_crops(chunk.records, self.body, self.config.expansion)
+            return _marked(self._table(chunk, crops, photos), left_out)
+        return self._table(chunk, crops, photos)
+
+    def _table(self, chunk: Chunk, crops: Crops, photos: dict[int, bytes]) -> pa.Table:
         records = chunk.records
-        crops = record_crops(records, self.body, self.config.expansion)
         posed = self._pose(records, crops)
         columns = {f.name: _record_column(records, f.name, self.schema.field(f.name)) for f in RECORD_SCHEMA}
         columns |= self._crop_columns(crops)
-        columns |= self._pictures(chunk, crops, posed)
+        columns |= self._pictures(records, posed, photos)
         columns |= self._maps(len(records), posed)
-        columns |= _label_columns(chunk)
         missing = {f.name: pa.nulls(len(records), f.type) for f in self.schema if f.name not in columns}
         return pa.Table.from_pydict({f.name: (columns | missing)[f.name] for f in self.schema}, schema=self.schema)
 
@@ -159,21 +191,40 @@ class Composer:
             maps["displacement"] = displacement_map(maps["location"], maps["joint"], self.assignment)
         return {k: self._spread(k, v, n, posed.rows) for k, v in maps.items() if k in wanted or k == "part_visibility"}
 
-    def _pictures(self, chunk: Chunk, crops: Crops, posed: Posed) -> dict[str, pa.Array]:
+    def _photos(self, chunk: Chunk, crops: Crops) -> tuple[dict[int, bytes], dict[int, str]]:
+        """Row → JPEG of its region, of every row that has a photograph; row → what is wrong, of those to leave out."""
         paths = chunk.records.table["image_path"].to_pylist()
         affine = crops.region_affine(self.config.region_px)
-        photos = PhotoReader(self.config.images) if self.config.images is not None else None
-        bodies = {int(row): i for i, row in enumerate(posed.rows)}
-        pictures: list[bytes | None] = [None] * len(paths)
-        sources: list[str | None] = [None] * len(paths)
-        appearances: list[str | None] = [None] * len(paths)
+        reader = self._photo_reader()
+        found: dict[int, bytes] = {}
+        failed: dict[int, str] = {}
         for row, path in enumerate(paths):
-            if path is not None and not self._synthesise_instead(photos, path, chunk.place(row)):
-                assert photos is not None  # the builder has checked
-                pictures[row] = photos.region(path, affine[row], self.config.region_px, chunk.place(row))
-                sources[row] = PHOTO
-            elif self.config.synthesise and row in bodies:
-                sample_id = chunk.records.table["sample_id"][row].as_py()
+            if path is None or self._synthesise_instead(reader, path, chunk.place(row)):
+                continue
+            assert reader is not None  # the builder has checked
+            try:
+                found[row] = reader.region(path, affine[row], self.config.region_px, chunk.place(row))
+            except InputError as error:
+                if self.config.on_error == "refuse":
+                    raise
+                failed[row] = str(error).removeprefix(f"{chunk.place(row)}: ")
+        return found, failed
+
+    def _photo_reader(self) -> PhotoReader | None:
+        if self.config.images is None:
+            return None
+        if not hasattr(self._own, "photos"):
+            self._own.photos = PhotoReader(self.config.images)
+        return self._own.photos
+
+    def _pictures(self, records: RecordTable, posed: Posed, photos: dict[int, bytes]) -> dict[str, pa.Array]:
+        paths = records.table["image_path"].to_pylist()
+        bodies = {int(row): i for i, row in enumerate(posed.rows)}
+        pictures: list[bytes | None] = [photos.get(row) for row in range(len(paths))]
+        sources: list[str | None] = [PHOTO if row in photos else None for row in range(len(paths))]
+        appearances: list[str | None] = [None] * len(paths)
+        for row, sample_id in enumerate(records.sample_ids):
+            if self.config.synthesise and row not in photos and row in bodies:
                 pictures[row], appearances[row] = self._synthesise(posed, bodies[row], sample_id)
                 sources[row] = SYNTHESISED
         names = [path if source == PHOTO else None for path, source in zip(paths, sources, strict=True)]
@@ -231,10 +282,6 @@ def _record_column(records: RecordTable, name: str, field: pa.Field) -> pa.Array
     return pa.concat_arrays(stored).cast(field.type)
 
 
-def _label_columns(chunk: Chunk) -> dict[str, pa.Array]:
-    columns: dict[str, pa.Array] = {}
-    for name, values in chunk.labels.items():
-        missing = np.isnan(values)
-        kind = pa.int32() if name == "label" else pa.float32()
-        columns[name] = pa.array(np.where(missing, 0, values).astype(kind.to_pandas_dtype()), kind, mask=missing)
-    return columns
+def _marked(table: pa.Table, left_out: list[list[str]]) -> pa.Table:
+    metadata = {**(table.schema.metadata or {}), LEFT_OUT_KEY: json.dumps(left_out).encode()}
+    return table.replace_schema_metadata(metadata)

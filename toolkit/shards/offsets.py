@@ -2,10 +2,10 @@
 
 In: a shard folder. Out: for every shard the byte range and CRC-32 of each row's picture, kept beside the shards as
 ``.offsets/<split>/shard-00000.safetensors`` (hidden, so that tools that read the folder's Parquet files pass it by).
-Made on first use, or all at once by ``write_offsets``. Used by ``ShardMap``.
+The builder makes them (``write_offsets``); in a folder that has none they are made on first use. Used by ``ShardMap``.
 
-It works because the writer stores pictures raw and PLAIN: a byte range of the Parquet file is a JPEG. The index names
-the sha256 of its shard; one of another shard is stale and made again.
+It works because the writer stores pictures raw and PLAIN: a byte range of the Parquet file is a JPEG. The offset index
+names the sha256 of its shard and holds a CRC-32 of its own numbers: a stale or damaged one is made again.
 """
 
 from __future__ import annotations
@@ -71,18 +71,31 @@ def shard_offsets(index: ShardIndex, entry: ShardEntry, save_new: bool = True) -
     return made
 
 
-def write_offsets(root: str | Place) -> int:
-    """Make the offset index of every shard that has none or a stale one; how many were made.
+def write_offsets(folder: str | Place | ShardIndex) -> int:
+    """Make the offset index of every shard that has none, a stale or a damaged one; how many were made.
+
+    Args:
+        folder: of the shards, or its index, be it not written yet.
 
     Raises:
         InputError: a shard is missing or damaged. OutputError: the folder cannot be written.
     """
-    index, made = ShardIndex.read(root), 0
+    index, made = folder if isinstance(folder, ShardIndex) else ShardIndex.read(folder), 0
     for entry in index.shards:
         if _read(index.root, entry) is None:
             _write(index.root, entry, _make(index, entry))
             made += 1
     return made
+
+
+def offsets_problem(index: ShardIndex, entry: ShardEntry) -> str | None:
+    """What is wrong with the offset index that is kept of a sound shard; None when all is well, or none is kept."""
+    place = offsets_place(index.root, entry)
+    if not place.is_file():
+        return None
+    with open_input(place) as stream:
+        same = stream.read() == _packed(entry, _make(index, entry))
+    return None if same else f"{place}: is not the offset index of its shard"
 
 
 def _make(index: ShardIndex, entry: ShardEntry) -> Offsets:
@@ -106,8 +119,18 @@ def _make(index: ShardIndex, entry: ShardEntry) -> Offsets:
 
 
 def _write(root: Place, entry: ShardEntry, offsets: Offsets) -> None:
+    write_bytes(offsets_place(root, entry), _packed(entry, offsets))
+
+
+def _packed(entry: ShardEntry, offsets: Offsets) -> bytes:
     digest = np.frombuffer(bytes.fromhex(entry.sha256), np.uint8)
-    write_bytes(offsets_place(root, entry), save({"ranges": offsets.ranges, "crc": offsets.crc, "sha256": digest}))
+    arrays = {"ranges": offsets.ranges, "crc": offsets.crc, "sha256": digest, "check": _check(offsets)}
+    return bytes(save(arrays))
+
+
+def _check(offsets: Offsets) -> NDArray[np.uint32]:
+    """(1,) CRC-32 of the numbers."""
+    return np.array([zlib.crc32(offsets.crc.tobytes(), zlib.crc32(offsets.ranges.tobytes()))], np.uint32)
 
 
 def _read(root: Place, entry: ShardEntry) -> Offsets | None:
@@ -116,7 +139,7 @@ def _read(root: Place, entry: ShardEntry) -> Offsets | None:
         with open_input(offsets_place(root, entry)) as stream:
             kept = load(stream.read())
         offsets = Offsets(kept["ranges"], kept["crc"])
-        same = kept["sha256"].tobytes().hex() == entry.sha256
+        same = kept["sha256"].tobytes().hex() == entry.sha256 and (kept["check"] == _check(offsets)).all()
     except (InputError, SafetensorError, KeyError):
         return None
     whole = offsets.ranges.shape == (entry.rows, 2) and offsets.crc.shape == (entry.rows,)

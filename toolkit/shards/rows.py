@@ -18,15 +18,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-from hmrtk.toolkit.records.artefact import open_parquet
+from hmrtk.toolkit.records.artefact import file_fingerprint, open_parquet, read_parquet
 from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.codec import binary_views, column_array, decode_image
-from hmrtk.toolkit.shards.index import ShardIndex
+from hmrtk.toolkit.shards.index import LABELS_NAME, ShardIndex
 from hmrtk.toolkit.shards.lists import read_lists
 from hmrtk.toolkit.shards.order import Piece
 from hmrtk.toolkit.shards.pages import PageError
 from hmrtk.toolkit.shards.ranges import ByteRanges
-from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION, array_shape, shard_schema
+from hmrtk.toolkit.shards.schema import (
+    KIND,
+    LABEL_COLUMNS,
+    LABELS_KIND,
+    LABELS_VERSION,
+    SCHEMA_VERSION,
+    array_shape,
+    label_schema,
+    shard_schema,
+)
 
 NO_LABEL = -1
 WIDE = 512
@@ -40,6 +49,21 @@ def open_shard(path: Place) -> tuple[pq.ParquetFile, dict[str, Any]]:
         InputError: missing, foreign, newer, or damaged, be it in the metadata.
     """
     return open_parquet(path, KIND, SCHEMA_VERSION)
+
+
+def read_shard_labels(index: ShardIndex) -> pa.Table:
+    """The label file of a folder, one row per row of the index, in its order.
+
+    Raises:
+        InputError: it is missing, damaged, or not the one that the index names.
+    """
+    place = index.root / LABELS_NAME
+    if file_fingerprint(place) != index.labels:
+        raise InputError(place, "sha256 differs from the index", "run build-shards again")
+    table, _ = read_parquet(place, LABELS_KIND, LABELS_VERSION, label_schema().names)
+    if table.num_rows != index.rows:
+        raise InputError(place, f"has {table.num_rows} rows, the index says {index.rows}", "run build-shards again")
+    return table.combine_chunks()
 
 
 class Chunk(NamedTuple):
@@ -68,12 +92,13 @@ class RowGroups:
 
     def __init__(self, index: ShardIndex, split: str | None) -> None:
         entries = index.entries(split)
-        self.root = index.root
+        self.index, self.root = index, index.root
         self.places = [(entry.path, g) for entry in entries for g in range(len(entry.row_groups))]
         self.sizes = [rows for entry in entries for rows in entry.row_groups]
         self.rows = sum(self.sizes)
         self._ends = np.cumsum(self.sizes)
         self.ranges = ByteRanges()
+        self._labels: pa.Table | None = None
         self._own = threading.local()  # every thread opens files of its own
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,7 +131,30 @@ class RowGroups:
             raise InputError(self.name(group), f"is damaged: {reason}", "run verify-shards, then build again") from None
         if table.num_rows != self.sizes[group]:
             raise InputError(self.name(group), f"has {table.num_rows} rows, the index says {self.sizes[group]}")
+        return table if self.index.labels is None else self._with_labels(table, group)
+
+    def _with_labels(self, table: pa.Table, group: int) -> pa.Table:
+        """The label columns from the file beside the shards."""
+        wanted = [name for name in LABEL_COLUMNS if name in table.column_names]
+        if not wanted:
+            return table
+        if self._labels is None:
+            self._labels = read_shard_labels(self.index)
+        part = self._labels.slice(self._first_row(group), self.sizes[group])
+        for name in wanted:
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, table.schema.field(name), part[name])
         return table
+
+    def _first_row(self, group: int) -> int:
+        """The row of the whole folder that a row group begins with."""
+        path, number = self.places[group]
+        first = 0
+        for entry in self.index.shards:
+            if entry.path == path:
+                return first + sum(entry.row_groups[:number])
+            first += entry.rows
+        raise LookupError(path)
 
     def lists(self, group: int, field: pa.Field) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
         """A column of wide lists as ((N, width) values, (N,) validity), read without its levels; null rows hold 0.

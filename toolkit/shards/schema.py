@@ -19,10 +19,16 @@ from hmrtk.toolkit.records.record import RECORD_SCHEMA
 KIND = "hmrtk.shard"
 SCHEMA_VERSION = 1
 SHAPE_KEY = b"shape"
+LEFT_OUT_KEY = b"hmrtk.left_out"
+"""Metadata of a file: JSON of [sample_id, why] of the rows that were to be in it and are not."""
 
 MAP_NAMES = ("iuv", "location", "joint", "displacement")
 CHART_COUNT = 24
 PHOTO, SYNTHESISED = "photo", "synthesised"
+
+LABELS_KIND = "hmrtk.shard-labels"
+LABELS_VERSION = 1
+LABEL_COLUMNS = ("label", "distance", "distance_to_singular")
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """Hugging Face's Image feature."""
@@ -63,7 +69,8 @@ def shard_schema(iuv_px: int = 100, uv_px: int = 128) -> pa.Schema:
         iuv: (3, iuv_px, iuv_px) chart, round(255·U), round(255·V) over the region; null without a body.
         location, joint, displacement: (3, uv_px, uv_px) metres, root-relative, one-piece UV; null without a body.
         part_visibility: (24,) share of the IUV map's pixels that chart c+1 covers; 0 = not visible.
-        label, distance, distance_to_singular: prototype index and metres; null without prototypes.
+        label, distance, distance_to_singular: prototype index and metres; null in the files, whose labels lie beside
+            them (``label_schema``), so that other prototypes do not change a shard. Readers put them here.
     """
     record = [_record_field(field) for field in RECORD_SCHEMA]
     uv_shape = (3, uv_px, uv_px)
@@ -86,6 +93,13 @@ def shard_schema(iuv_px: int = 100, uv_px: int = 128) -> pa.Schema:
     ]
     features = {"info": {"features": {"image": {"_type": "Image"}}}}
     return pa.schema(record + own, metadata={b"huggingface": json.dumps(features).encode()})
+
+
+def label_schema() -> pa.Schema:
+    """The columns of the label file beside the shards, one row per row of the folder; null without a body."""
+    kinds = (pa.int32(), pa.float32(), pa.float32())
+    columns = [pa.field(name, kind) for name, kind in zip(LABEL_COLUMNS, kinds, strict=True)]
+    return pa.schema([pa.field("sample_id", pa.string(), nullable=False), *columns])
 
 
 def _record_field(field: pa.Field) -> pa.Field:

@@ -6,7 +6,9 @@ Called by ``verify-shards`` and the quickstart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,13 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
-from hmrtk.toolkit.records.artefact import file_fingerprint
+from hmrtk.toolkit.records.artefact import file_fingerprint, json_bytes, open_input
 from hmrtk.toolkit.records.remote import Place, below, byte_size, files_in
 from hmrtk.toolkit.shards.codec import column_array, decode_image
-from hmrtk.toolkit.shards.index import ShardEntry, ShardIndex
-from hmrtk.toolkit.shards.rows import RowGroups, open_shard
+from hmrtk.toolkit.shards.index import INDEX_NAME, ShardEntry, ShardIndex, index_is_sealed
+from hmrtk.toolkit.shards.offsets import offsets_problem
+from hmrtk.toolkit.shards.plan import PLAN_NAME
+from hmrtk.toolkit.shards.rows import RowGroups, open_shard, read_shard_labels
 from hmrtk.toolkit.shards.schema import CHART_COUNT, shard_schema
 from hmrtk.toolkit.wording import counted
 
@@ -69,14 +73,19 @@ class VerifyReport:
 
 
 def verify_shards(root: Place | str, progress: Progress = silent) -> VerifyReport:
-    """Check the index, every file's size, sha256, schema and row groups; that ``sample_id`` is unique; that every
-    picture decodes to the region's size; that maps, labels and cameras are in range.
+    """Check every byte of index and plan; every file's size, sha256, schema and row groups; that ``sample_id`` is
+    unique; that every picture decodes to the region's size; that maps, labels and cameras are in range; that labels
+    and offset indexes belong to their shards.
 
     Raises:
         InputError: there is no readable index, so there is nothing to compare with.
     """
     index = ShardIndex.read(root)
+    if not index_is_sealed(index.root):
+        problem = f"{index.root / INDEX_NAME}: is not what was written, so nothing can be compared with it"
+        return VerifyReport(index.root, 0, 0, 0, (problem,))
     inspector = _Inspector(index)
+    inspector.look_beside_the_shards()
     for shard in index.shards:
         inspector.look_at(shard)
         progress(STAGE, inspector.rows, index.rows, shard.path)
@@ -96,7 +105,26 @@ class _Inspector:
         self.groups = RowGroups(index, None)
         self.problems: list[str] = []
         self.seen: dict[str, str] = {}
+        self.labelled: list[str] | None = None
+        self.ends = dict(zip((s.path for s in index.shards), accumulate(s.rows for s in index.shards), strict=True))
         self.rows = self.pictures = 0
+
+    def look_beside_the_shards(self) -> None:
+        """The plan and the labels."""
+        root = self.index.root
+        if self.index.plan is not None:
+            try:
+                with open_input(root / PLAN_NAME) as stream:
+                    if stream.read() != json_bytes(self.index.plan):
+                        self.problems.append(f"{root / PLAN_NAME}: differs from the index: damaged, or a later build")
+            except InputError as error:
+                self.problems.append(str(error))
+        if self.index.labels is not None:
+            try:
+                self.labelled = read_shard_labels(self.index)["sample_id"].to_pylist()
+            except InputError as error:
+                self.problems.append(str(error))
+                self.groups = RowGroups(replace(self.index, labels=None), None)
 
     def look_at(self, shard: ShardEntry) -> None:
         path = self.index.root / shard.path
@@ -111,8 +139,9 @@ class _Inspector:
         first = 0
         for group, (name, number) in enumerate(self.groups.places):
             if name == shard.path:
-                self._check_group(path, group, first)
+                self._check_group(path, shard, group, first)
                 first += shard.row_groups[number]
+        self._check_offsets(shard)
         self.rows += shard.rows
 
     def look_for_strangers(self) -> None:
@@ -128,6 +157,12 @@ class _Inspector:
             length = f"{size} bytes, expected {shard.bytes}" if size != shard.bytes else f"{size} bytes as expected"
             self.problems.append(f"{path}: sha256 differs from the index ({length})")
 
+    def _check_offsets(self, shard: ShardEntry) -> None:
+        with contextlib.suppress(InputError):  # of a damaged shard, which has been named
+            problem = offsets_problem(self.index, shard)
+            if problem is not None:
+                self.problems.append(problem)
+
     def _check_layout(self, path: Place, shard: ShardEntry, file: pq.ParquetFile) -> None:
         if file.schema_arrow.remove_metadata() != self.schema.remove_metadata():
             found = {field.name: field for field in file.schema_arrow}
@@ -137,7 +172,7 @@ class _Inspector:
         if groups != shard.row_groups:
             raise InputError(path, f"has row groups of {list(groups)} rows, the index says {list(shard.row_groups)}")
 
-    def _check_group(self, path: Place, group: int, first: int) -> None:
+    def _check_group(self, path: Place, shard: ShardEntry, group: int, first: int) -> None:
         try:
             table = self.groups.read(group, self.schema.names)
         except InputError as error:
@@ -145,15 +180,18 @@ class _Inspector:
                 f"{error.place} (rows {first}-{first + self.groups.sizes[group] - 1}): {error.problem}"
             )
             return
-        self._check_ids(path, table, first)
+        self._check_ids(path, table, first, self.ends[shard.path] - shard.rows + first)
         self._check_pictures(path, table, first)
         for name, bad, problem in _out_of_range(table, self.schema):
             rows = np.flatnonzero(bad)
             if len(rows):
                 self.problems.append(f"{path} row {first + rows[0]}: {name} {problem}")
 
-    def _check_ids(self, path: Place, table: pa.Table, first: int) -> None:
+    def _check_ids(self, path: Place, table: pa.Table, first: int, of_all: int) -> None:
+        """``of_all``: the number of the first row among the rows of all shards."""
         for row, name in enumerate(table["sample_id"].to_pylist(), start=first):
+            if self.labelled is not None and self.labelled[of_all + row - first] != name:
+                self.problems.append(f"{path} row {row}: the label file is of other rows")
             if name in self.seen:
                 self.problems.append(f"{path} row {row}: sample_id {name!r} is already in {self.seen[name]}")
             self.seen[name] = f"{path} row {row}"

@@ -6,6 +6,7 @@ In: tables of one row group each. Out: a Parquet file whose bytes depend on the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import atomic_path, file_fingerprint, schema_metadata
 from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.shards.index import ShardEntry
-from hmrtk.toolkit.shards.schema import KIND, SCHEMA_VERSION
+from hmrtk.toolkit.shards.schema import KIND, LEFT_OUT_KEY, SCHEMA_VERSION
 
 
 def write_shard(
@@ -27,7 +28,8 @@ def write_shard(
     Args:
         root: the folder of the shards.
         name: the shard's path below it, e.g. ``"train/shard-00000.parquet"``.
-        groups: tables of ``schema``; consumed one at a time, so only one is in memory.
+        groups: tables of ``schema``; consumed one at a time, so only one is in memory. Empty ones make no row group.
+            Rows that a table's metadata says are left out (``LEFT_OUT_KEY``) are named in the file's metadata.
         metadata: JSON values kept in the file beside its kind and version.
 
     Raises:
@@ -35,17 +37,27 @@ def write_shard(
         InputError: there are no rows.
     """
     sizes: list[int] = []
+    left_out: list[tuple[str, str]] = []
     target = root / name
     tagged = schema.with_metadata({**(schema.metadata or {}), **schema_metadata(KIND, SCHEMA_VERSION, metadata)})
     with atomic_path(target) as path:
         with pq.ParquetWriter(path, tagged, **_options(schema)) as file:
             for group in groups:
-                file.write_table(group.cast(tagged), row_group_size=group.num_rows)
-                sizes.append(group.num_rows)
+                left_out += left_out_rows(group.schema.metadata)
+                if group.num_rows:
+                    file.write_table(group.cast(tagged), row_group_size=group.num_rows)
+                    sizes.append(group.num_rows)
+            if left_out:
+                file.add_key_value_metadata({LEFT_OUT_KEY: json.dumps(left_out)})
         if not sizes:
-            raise InputError(target, "has no rows to write")
+            raise InputError(target, "has no rows to write", f"{left_out[0][0]}: {left_out[0][1]}" if left_out else "")
         digest, length = file_fingerprint(path), path.stat().st_size
-    return ShardEntry(name, split, sum(sizes), tuple(sizes), length, digest)
+    return ShardEntry(name, split, sum(sizes), tuple(sizes), length, digest, tuple(left_out))
+
+
+def left_out_rows(metadata: Mapping[bytes, bytes] | None) -> tuple[tuple[str, str], ...]:
+    """(sample_id, why) of the rows that a table or a file names as left out."""
+    return tuple((name, why) for name, why in json.loads((metadata or {}).get(LEFT_OUT_KEY, b"[]")))
 
 
 def _options(schema: pa.Schema) -> dict[str, Any]:
