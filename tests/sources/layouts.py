@@ -125,6 +125,7 @@ def coco(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Lay
 
 @layout(("lsp", "raw"), ("lspet", "raw"))
 def lsp(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Layout:
+    root.mkdir(parents=True, exist_ok=True)
     test_lsp.write(root, test_lsp.lsp_joints(body) if dataset == "lsp" else test_lsp.lspet_joints(body))
     digits = 4 if dataset == "lsp" else 5
     known = known_people(random_people(body, test_lsp.COUNT), body).take(slice(ROWS))
@@ -141,6 +142,7 @@ def mpii(root: Path, body: BodyModel, mocap: Any) -> Layout:
         place = test_mpii.structs([{"x": box["center"][i][0], "y": box["center"][i][1]}])
         person = test_mpii.person(points[i], objpos=place, scale=box["scale"][i])
         pictures.append(test_mpii.picture(f"{i:09d}.jpg", [person]))
+    root.mkdir(parents=True, exist_ok=True)
     test_mpii.write_mat(root, pictures, [1] * ROWS)
     known = known_people(people, body).take(slice(ROWS))
     write_pictures(root, [f"images/{i:09d}.jpg" for i in range(ROWS)], known, SIZE, body)

@@ -1,7 +1,7 @@
 """Pictures of known people in a file's own camera, drawn by OpenCV's polygons and none of hmrtk's rasteriser.
 
-The left arm and leg are blue, the right ones orange, the rest is light grey, so that a picture itself says where the
-person is and which side is which.
+The left arm and leg are orange, the right ones blue (as ``shards show`` draws them), the rest is light grey, so that a
+picture itself says where the person is and which side is which.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.sources.people import People
 
 Floats = NDArray[np.float64]
 
-LEFT, RIGHT, REST, GROUND = (70, 120, 255), (255, 130, 40), (215, 215, 215), (70, 85, 70)
+LEFT, RIGHT, REST, GROUND = (255, 130, 40), (70, 120, 255), (215, 215, 215), (70, 85, 70)
 """RGB."""
 _FRACTION = 4  # bits of a pixel that OpenCV's polygons are given
 

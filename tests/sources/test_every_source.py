@@ -134,7 +134,7 @@ def check_camera(rows: list[dict[str, Any]], made: Layout, body: BodyModel) -> N
 
 
 def check_picture(rows: list[dict[str, Any]], made: Layout) -> None:
-    """The keypoints lie on the person in the picture, the left ones on blue; so does the IUV map."""
+    """The keypoints lie on the person in the picture, the left ones on orange; so does the IUV map."""
     pictures = [row["image"].transpose(1, 2, 0) for row in rows]
     assert [str(row["image_source"]) for row in rows] == ["photo" if made.images else "synthesised"] * ROWS
     if made.images is None:
@@ -151,8 +151,8 @@ def check_picture(rows: list[dict[str, Any]], made: Layout) -> None:
 
 
 def side_of(colours: NDArray[Any]) -> NDArray[np.int64]:
-    """(…, 3) RGB → 1 where blue (left), -1 where orange (right), 0 elsewhere."""
-    difference = colours[..., 2].astype(int) - colours[..., 0]
+    """(…, 3) RGB → 1 where orange (left), -1 where blue (right), 0 elsewhere."""
+    difference = colours[..., 0].astype(int) - colours[..., 2]
     return np.where(difference > 60, 1, np.where(difference < -60, -1, 0))
 
 
@@ -166,7 +166,7 @@ def joint_sides(picture: NDArray[Any], row: dict[str, Any]) -> NDArray[np.int64]
 
 
 def check_iuv(picture: NDArray[Any], iuv: NDArray[Any], cover: float) -> None:
-    """The chart map covers the person in the picture; its left charts lie on blue, its right ones on orange."""
+    """The chart map covers the person in the picture; its left charts lie on orange, its right ones on blue."""
     colours = picture.astype(int)
     person = colours.sum(axis=2) > BRIGHT
     chart = iuv[0].astype(int)
