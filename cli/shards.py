@@ -169,7 +169,7 @@ def _rows_table(found: ShardStatistics) -> Table:
         column.justify = "right"
 
     def add(dataset: str, split: str, counts: Counts) -> None:
-        shares = [f"{counts.share(name):.0%}" for name in SHARES]
+        shares = [_percent(counts.share(name)) for name in SHARES]
         confidence = "" if counts.mean_confidence is None else f"{counts.mean_confidence:.2f}"
         tail = f"{counts.tail / counts.rows:.1%}" if found.tail else ""
         genders = ", ".join(f"{name} {n / counts.rows:.0%}" for name, n in counts.genders.most_common())
@@ -181,6 +181,11 @@ def _rows_table(found: ShardStatistics) -> Table:
         table.add_section()
         add("all", "", found.total)
     return table
+
+
+def _percent(share: float) -> str:
+    """A share; 100 % and 0 % mean all and none."""
+    return f"{share:.0%}" if 0.005 <= share <= 0.995 or share in (0, 1) else f"{share:.3%}"
 
 
 def _tail_lines(found: ShardStatistics) -> list[str]:

@@ -160,6 +160,9 @@ def test_facts_and_changes_in_words(panels: RowPanels) -> None:
     assert facts(view).startswith("embedded/val · ")
     assert facts(view).endswith("neutral · body: mocap · image: synthesised")
     row = view.row | {"label": np.int64(7), "distance": np.float32(0.0612), "distance_to_singular": np.float32(0.3)}
+    assert facts(RowView(row | {"betas": np.full(10, np.nan)}, view.affine, None)).endswith(
+        "no body · image: synthesised"
+    )
     said = facts(RowView(row, view.affine, view.camera, changed="flipped"))
     assert "label 7 · 61 mm from its prototype · 300 mm from the singular one" in said
     assert said.endswith("\nafter augmentation: flipped")

@@ -274,7 +274,8 @@ def facts(view: RowView) -> str:
     for name, words in (("distance", "from its prototype"), ("distance_to_singular", "from the singular one")):
         if np.isfinite(row[name]):
             said.append(f"{1000 * float(row[name]):.0f} mm {words}")
-    said += [f"body: {row['body_source']}" if row["body_source"] else "", f"image: {row['image_source'] or 'none'}"]
+    body = f"body: {row['body_source'] or 'source not said'}" if _has(row, *BODY_COLUMNS) else "no body"
+    said += [body, f"image: {row['image_source']}" if row["image_source"] else "no picture"]
     line = " · ".join(part for part in said if part)
     return f"{line}\nafter augmentation: {view.changed}" if view.changed else line
 
