@@ -104,6 +104,13 @@ def eft_video(crowd: Crowd, folder: Path, body: BodyModel) -> list[Path]:
     ]
 
 
+def wham(crowd: Crowd, folder: Path, body: BodyModel) -> list[Path]:
+    return [
+        files.write_joblib(folder / v / "wham_output.pkl", files.wham_people(crowd, of_video(crowd, v)))
+        for v in reversed(VIDEOS)
+    ]
+
+
 def humandata(crowd: Crowd, folder: Path, body: BodyModel) -> list[Path]:
     return [files.write_npz(folder / "inference_result.npz", files.humandata_columns(crowd))]
 
@@ -120,6 +127,7 @@ CASES: dict[str, tuple[Writer, str, str]] = {
     "hybrik on videos": (hybrik_video, "hybrik_pk", "frame and box"),
     "eft": (eft, "eft_pkl", "image and box"),
     "eft on videos": (eft_video, "eft_pkl", "frame and box"),
+    "wham": (wham, "wham_pkl", "frame and box"),
     "humandata": (humandata, "humandata_npz", "image and box"),
 }
 WITHOUT_CAMERA = ("humandata",)
@@ -141,50 +149,21 @@ def test_a_file_gives_back_its_bodies(case: str, crowd: Crowd, body: BodyModel, 
         np.testing.assert_allclose(done.predictions.camera, crowd.record_cameras(), rtol=2e-5, atol=2e-5)
 
 
-def one_person(crowd: Crowd, person: int) -> Crowd:
-    """Only the people on one side, so that no frame has two."""
-    from dataclasses import replace
-
-    rows = np.flatnonzero(crowd.persons == person)
-    return replace(
-        crowd,
-        parameters=crowd.parameters[rows],
-        boxes=crowd.boxes[rows],
-        images=[crowd.images[row] for row in rows],
-        videos=[crowd.videos[row] for row in rows],
-        frames=crowd.frames[rows],
-        persons=crowd.persons[rows],
-        records=crowd.records.take(rows),
-    )
-
-
-def test_wham_gives_back_its_bodies(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:
-    alone = one_person(crowd, 1)
-    paths = []
-    for v in VIDEOS:
-        people = files.wham_people(alone, of_video(alone, v))
-        del people[np.int64(0)]
-        paths.append(files.write_joblib(tmp_path / v / "wham_output.pkl", people))
-    done = import_predictions(paths, alone.records, body, ImportConfig("wham_pkl"))
-    assert done.report["matched_by"] == "frame"
-    assert done.predictions.parameters is not None
-    same_bodies(done.predictions.parameters, alone.parameters, body)
-    np.testing.assert_allclose(done.predictions.camera, alone.record_cameras(), rtol=2e-5, atol=2e-5)
-
-
 def test_gvhmr_gives_back_its_poses(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:
-    alone = one_person(crowd, 0)
-    straight = alone.parameters.body_pose.copy()
+    """One file per person, with the other person in the same pictures."""
+    straight = crowd.parameters.body_pose.copy()
     straight[:, 21:] = 0
     paths = [
-        files.write_torch(tmp_path / v / "hmr4d_results.pt", files.gvhmr_tensors(alone, of_video(alone, v)))
+        files.write_torch(tmp_path / v / str(person) / "hmr4d_results.pt", files.gvhmr_tensors(crowd, mine))
         for v in VIDEOS
+        for person in (1, 0)
+        if len(mine := of_video(crowd, v)[crowd.persons[of_video(crowd, v)] == person])
     ]
-    done = import_predictions(paths, alone.records, body, ImportConfig("gvhmr_pt"))
+    done = import_predictions(paths, crowd.records, body, ImportConfig("gvhmr_pt"))
     assert done.predictions.parameters is not None
-    same_bodies(done.predictions.parameters, alone.parameters.replaced(body_pose=straight), body, betas=False)
+    same_bodies(done.predictions.parameters, crowd.parameters.replaced(body_pose=straight), body, betas=False)
     assert not done.predictions.parameters.betas.any()
-    np.testing.assert_allclose(done.predictions.camera, alone.record_cameras(), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(done.predictions.camera, crowd.record_cameras(), rtol=2e-5, atol=2e-5)
     assert done.report["notes"][0].startswith("SMPL-X bodies")
 
 

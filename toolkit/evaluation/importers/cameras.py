@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.evaluation.importers.result import CropCamera, FullCamera
 from hmrtk.toolkit.geometry.camera import full_to_crop_camera
@@ -43,6 +45,15 @@ def record_cameras(
     bad = ~np.isfinite(moved).all(axis=1)
     moved[bad] = np.nan
     return moved.astype(np.float32)
+
+
+def projected_boxes(parameters: BodyParameters, camera: FullCamera, body: BodyModel) -> Floats:
+    """(N, 4) boxes x0, y0, x1, y1 px round the bodies' joints in the full image; NaN where its size is not known."""
+    joints = body.joints(parameters.replaced(transl=camera.translation)).astype(np.float64)  # (N, 24, 3)
+    focal = np.where(np.isnan(camera.focal), np.hypot(*camera.image_size.T), camera.focal)
+    depth = np.where(joints[..., 2:] > 0, joints[..., 2:], np.nan)
+    pixels = focal[:, None, None] * joints[..., :2] / depth + camera.image_size[:, None, ::-1] / 2
+    return np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
 
 
 def _crops(records: RecordTable) -> tuple[Floats, Floats]:

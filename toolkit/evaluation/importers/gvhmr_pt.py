@@ -7,7 +7,7 @@ Keys: ``smpl_params_incam`` {``global_orient`` (F, 3), ``body_pose`` (F, 63), ``
 - The body is **SMPL-X**: 21 joints turn, which are SMPL's first 21; SMPL's hands stay straight. Its betas are of
   another shape space and are **not** read: the imported bodies have the mean shape, and PVE has that error in it.
 - ``smpl_params_incam`` are in the camera frame, ``smpl_params_global`` are not.
-- No frame numbers, no box: row i is frame i of the video, and its only person.
+- No frame numbers, no box: row i is frame i of the video, and who it is shows where the body stands.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ import numpy as np
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.evaluation.importers.cameras import record_cameras
+from hmrtk.toolkit.evaluation.importers.cameras import projected_boxes, record_cameras
 from hmrtk.toolkit.evaluation.importers.matching import MIN_IOU, How, Matching, match
 from hmrtk.toolkit.evaluation.importers.pictures import record_frames
 from hmrtk.toolkit.evaluation.importers.registry import result_format
-from hmrtk.toolkit.evaluation.importers.result import SystemResult
+from hmrtk.toolkit.evaluation.importers.result import FullCamera, SystemResult
 from hmrtk.toolkit.evaluation.predictions import Predictions, PredictionsMetadata
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.artefact import file_fingerprint, provenance
@@ -92,7 +92,8 @@ def import_predictions(
     form = result_format(config.format)
     parts = []
     for done, path in enumerate(paths):
-        parts.append(_with_video(form.read(path, body), path, records, config.sequence))
+        part = _with_video(form.read(path, body), path, records, config.sequence)
+        parts.append(_with_boxes(part, records, body))
         progress("read results", done + 1, len(paths), path.name)
     place = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     result = SystemResult.concatenate(parts, place)
@@ -118,6 +119,32 @@ def _with_video(result: SystemResult, path: Path, records: RecordTable, sequence
     known |= {name.rsplit("/", 1)[-1] for name in known}
     parts = (path.stem, *reversed(path.absolute().parent.parts))
     return replace(result, video=[next((part for part in parts if part in known), None)] * len(result))
+
+
+def _with_boxes(result: SystemResult, records: RecordTable, body: BodyModel) -> SystemResult:
+    """The result with boxes round its bodies before the full camera, where the file has no boxes.
+
+    Where it has no picture size either, that of the records of its video is taken, if they have but one.
+    """
+    if result.boxes is not None or not isinstance(result.camera, FullCamera):
+        return result
+    camera = result.camera
+    if np.isnan(camera.image_size).any():
+        sizes = _picture_sizes(records, set(result.video or [None]))
+        if len(sizes) != 1:
+            return result
+        camera = replace(camera, image_size=np.where(np.isnan(camera.image_size), sizes, camera.image_size))
+    boxes = projected_boxes(result.parameters, camera, body)
+    return replace(result, boxes=None if np.isnan(boxes).any() else boxes)
+
+
+def _picture_sizes(records: RecordTable, videos: set[str | None]) -> np.ndarray:
+    """The different (height, width) of the records' pictures, (S, 2); of some videos, unless one is None."""
+    of_video = [
+        None in videos or (key is not None and (key[0] in videos or key[0].rsplit("/", 1)[-1] in videos))
+        for key in record_frames(records)
+    ]
+    return np.unique(records.array("image_size")[np.array(of_video) & records.has("image_size")], axis=0)
 
 
 def _report(result: SystemResult, records: RecordTable, matching: Matching) -> dict[str, Any]:

@@ -5,8 +5,8 @@ Keys per person: ``pose`` (n, 72), ``trans`` (n, 3), ``pose_world``, ``trans_wor
 
 - Two bodies: ``pose`` and ``trans`` are in the camera frame and read; those of ``_world`` have gravity down.
 - ``trans`` is SMPL's ``transl`` (WHAM's own offset of the hips is taken off already), before a camera whose focal
-  length is the picture's diagonal. The file has neither picture size nor boxes: people who share a frame cannot be told
-  apart.
+  length is the picture's diagonal. The file has neither picture size nor boxes: the record's size is taken, and people
+  who share a frame are told apart by where their bodies stand.
 - It is pickled from a ``defaultdict``; nothing in it is run.
 """
 
