@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmrtk.toolkit.body.model import Body, BodyModel
+from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.evaluation.predictions import Predictions
 from hmrtk.toolkit.geometry.camera import project_crop_camera
@@ -113,10 +113,7 @@ def checked_camera(predictions: Predictions) -> NDArray[np.float64]:
 
 
 def _joints(predictions: Predictions, body: BodyModel) -> NDArray[np.float32]:
-    if predictions.parameters is not None:
-        still = np.zeros_like(predictions.parameters.transl)
-        return body.spin24_joints(predictions.parameters.replaced(transl=still))
-    if predictions.vertices is None:
-        raise InputError(predictions.place, "has neither body parameters nor vertices")
-    vertices = predictions.vertices.astype(np.float32)
-    return body.spin24(Body(vertices, body.regress(vertices, "smpl24")))
+    if predictions.parameters is None:
+        return body.spin24(predictions.posed(body))
+    still = np.zeros_like(predictions.parameters.transl)
+    return body.spin24_joints(predictions.parameters.replaced(transl=still))

@@ -212,7 +212,7 @@ class _Comparison:
         """Compare some rows, whose true bodies are of one gender."""
         body = truth_body if self.protocol.gender == "record-both" else self.body
         predictions, parameters = self.predictions.take(rows), self.truth.parameters[rows]
-        predicted, truth = _posed(predictions, body), truth_body.pose(parameters)
+        predicted, truth = predictions.posed(body), truth_body.pose(parameters)
         if predictions.parameters is None:  # then both sides' SMPL joints come from vertices: posed joints differ by mm
             truth = Body(truth.vertices, truth_body.regress(truth.vertices, "smpl24"))
         joints, root = self.protocol.joints(predicted, body)
@@ -288,15 +288,6 @@ def _some_bodies(records: RecordTable, has_body: Array) -> BodyParameters:
     """The bodies of the rows that have one, and the T-pose in the others' places."""
     parts = {name: np.nan_to_num(records.array(name)) for name in BODY_COLUMNS}
     return BodyParameters.of(*(np.where(has_body.reshape(-1, *[1] * (p.ndim - 1)), p, 0) for p in parts.values()))
-
-
-def _posed(predictions: Predictions, body: BodyModel) -> Body:
-    if predictions.parameters is not None:
-        return body.pose(_without_translation(predictions.parameters))
-    if predictions.vertices is None:
-        raise InputError(predictions.place, "has neither body parameters nor vertices")
-    vertices = predictions.vertices.astype(np.float32)
-    return Body(vertices, body.regress(vertices, "smpl24"))
 
 
 def _without_translation(parameters: BodyParameters) -> BodyParameters:

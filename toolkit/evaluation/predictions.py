@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
@@ -137,6 +138,21 @@ class Predictions:
         joints3d = None if self.joints3d is None else self.joints3d[rows]
         vertices = None if self.vertices is None else self.vertices[rows]
         return Predictions(ids, parameters, self.metadata, camera, joints3d, vertices, self.place)
+
+    def posed(self, model: BodyModel) -> Body:
+        """The predicted bodies, without translation: 83 kB each, so ``take`` some rows at a time.
+
+        Of predicted vertices the joints are regressed, which are not quite the posed ones.
+
+        Raises:
+            InputError: neither parameters nor vertices.
+        """
+        if self.parameters is not None:
+            return model.pose(self.parameters.replaced(transl=np.zeros_like(self.parameters.transl)))
+        if self.vertices is None:
+            raise InputError(self.place, "has neither body parameters nor vertices")
+        vertices = self.vertices.astype(np.float32)
+        return Body(vertices, model.regress(vertices, "smpl24"))
 
     def write(self, path: str | Place) -> None:
         """Validate and write atomically."""
