@@ -78,10 +78,13 @@ def datasets_download(
 @click.argument("name")
 @click.option("--root", type=PATH, help="Folder of the raw data, as for ingest.")
 @click.option("--format", "fmt", help="Which of the dataset's formats, where it comes in several.")
+@click.option("--quick", is_flag=True, help="Names, numbers and sizes only: nothing is read.")
 @body_option
 @json_option
 @click.pass_obj
-def datasets_verify(console: Console, name: str, root: Path | None, fmt: str | None, body_path: Path | None) -> None:
+def datasets_verify(
+    console: Console, name: str, root: Path | None, fmt: str | None, quick: bool, body_path: Path | None
+) -> None:
     """Check a copy on this machine: are all files there, can they be read, are the rows as many as they should be?
 
     Everything is read as ingest would read it, and nothing is written. Exit 1 on any difference.
@@ -89,7 +92,8 @@ def datasets_verify(console: Console, name: str, root: Path | None, fmt: str | N
     from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.dataset_check import verify_dataset
 
-    report = verify_dataset(name, fmt, root, load_body(body_path), console.progress)
+    body = None if quick else load_body(body_path)
+    report = verify_dataset(name, fmt, root, body, console.progress, quick=quick)
     console.result(report.summary(), report.lines())
     if not report.ok:
         raise SystemExit(1)

@@ -14,6 +14,7 @@ from scipy.io import savemat
 
 from hmrtk.toolkit.body.model import load_body
 from hmrtk.toolkit.records import manifest as manifests
+from tests.dataset_layouts import JPEG
 from tests.records.file_server import Served, serving
 from tests.sources.test_lsp import lsp_joints
 
@@ -41,13 +42,13 @@ def test_download_of_what_is_not_free_prints_the_steps(hmrtk: Callable[..., Any]
 
 
 def lsp_archive() -> bytes:
-    """What LSP's site has: joints.mat and 2000 pictures, here of one byte."""
+    """What LSP's site has: joints.mat and 2000 pictures, here of four bytes."""
     mat, stream = io.BytesIO(), io.BytesIO()
     savemat(mat, {"joints": np.tile(lsp_joints(load_body(), 5), (1, 1, 400))})
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("joints.mat", mat.getvalue())
         for i in range(2000):
-            file.writestr(f"images/im{i + 1:04d}.jpg", b"x")
+            file.writestr(f"images/im{i + 1:04d}.jpg", JPEG)
     return stream.getvalue()
 
 
@@ -72,3 +73,6 @@ def test_download_then_verify(
     whole = hmrtk("datasets", "verify", "lsp", "--root", done.json["out"], "--json")
     assert whole.json["problems"] == []
     assert whole.json["rows"] == {"train": 1000, "test": 1000}
+    assert any("lsp_dataset.zip: downloaded" in note for note in whole.json["notes"])
+    quick = hmrtk("datasets", "verify", "lsp", "--root", done.json["out"], "--quick")
+    assert "all well" in quick.out

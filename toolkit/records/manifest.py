@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import re
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -32,6 +33,8 @@ class LayoutEntry(_Strict):
     optional: bool = False
     count: int | None = Field(default=None, gt=0)
     """Files that match in a whole copy, where that is known."""
+    group: str = ""
+    """Entries of one group have files for the same names: what their asterisks stand for, in the same order."""
 
     @field_validator("path")
     @classmethod
@@ -41,6 +44,21 @@ class LayoutEntry(_Strict):
     def is_below(self, root: Path) -> bool:
         """Whether at least one file or folder matches."""
         return next(root.glob(self.path), None) is not None
+
+    def files(self, root: Path) -> list[str]:
+        """Paths below ``root`` that match, sorted."""
+        return sorted(path.relative_to(root).as_posix() for path in root.glob(self.path))
+
+    def names(self, root: Path) -> dict[tuple[str, ...], str]:
+        """What the asterisks stand for in each path that matches → the path. One that begins with ``_`` is no name."""
+        pattern = re.compile("([^/]*)".join(re.escape(part) for part in self.path.split("*")))
+        found = {match.groups(): path for path in self.files(root) if (match := pattern.fullmatch(path))}
+        return {name: path for name, path in found.items() if not any(part.startswith("_") for part in name)}
+
+    def named(self, name: tuple[str, ...]) -> str:
+        """The path with ``name`` for its asterisks."""
+        parts = self.path.split("*")
+        return "".join(part + fill for part, fill in zip(parts, (*name, ""), strict=True))
 
 
 class Download(_Strict):
@@ -156,6 +174,8 @@ class Manifest(_Strict):
         for entry in self.layout:
             if entry.format and entry.format not in self.formats:
                 raise ValueError(f"layout {entry.path!r} names format {entry.format!r}, expected one of {self.formats}")
+            if entry.group and ("**" in entry.path or not set("[?").isdisjoint(entry.path)):
+                raise ValueError(f"layout {entry.path!r} is in a group, where only single asterisks are possible")
         for protocol in self.protocols:
             if protocol.split not in self.splits:
                 raise ValueError(f"protocol {protocol.name!r} names split {protocol.split!r}, which is not declared")
@@ -171,6 +191,10 @@ class Manifest(_Strict):
         """Names of the parts that can be downloaded, in the file's order."""
         return tuple(dict.fromkeys(download.part for download in self.downloads))
 
+    def entries(self, fmt: str) -> tuple[LayoutEntry, ...]:
+        """The places of one format and those of all."""
+        return tuple(entry for entry in self.layout if entry.format in ("", fmt))
+
     def missing(self, root: Path | None, fmt: str | None = None) -> tuple[LayoutEntry, ...]:
         """Required places that are not below ``root``, all of them when it is None.
 
@@ -180,7 +204,7 @@ class Manifest(_Strict):
         """
         if fmt is None:
             return min((self.missing(root, each) for each in self.formats), key=len)
-        wanted = [entry for entry in self.layout if not entry.optional and entry.format in ("", fmt)]
+        wanted = [entry for entry in self.entries(fmt) if not entry.optional]
         return tuple(entry for entry in wanted if root is None or not entry.is_below(root))
 
     def missing_message(self, root: Path | None = None, fmt: str | None = None) -> str:

@@ -1,0 +1,123 @@
+"""Are the pictures there that an annotation lists? By the listings of their folders, each read once.
+
+In: record tables and the folder of a copy; out: ``Findings``. Called by ``dataset_check``. A copy without any picture
+is no fault, annotation alone is enough for much; one that lacks some is.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import pyarrow.compute as pc
+
+from hmrtk.toolkit.records.copy_check import Findings
+from hmrtk.toolkit.records.manifest import Manifest
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.wording import counted
+
+ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+"""Suffix → the bytes that end such a picture."""
+TAIL = 4096
+"""Bytes at the end of a picture among which they are looked for: some programs add a little behind them."""
+SAMPLED = 64
+"""Pictures by which the folder is found that the paths are relative to."""
+CONTAINERS = (".tar", ".zip", ".gz", ".tgz", ".mp4", ".avi")
+"""Suffixes of archives and videos, in which pictures may be named like files of a folder."""
+
+
+def picture_findings(tables: Mapping[str, RecordTable], root: Path) -> Findings:
+    """Pictures that are listed and not there, or there and cut off: how many, and the first.
+
+    Args:
+        tables: split → records.
+        root: folder of the copy; the pictures lie in it or in one of its folders.
+    """
+    paths = listed(tables.values())
+    if not paths:
+        return Findings(notes=("no picture of a folder is listed: none was looked for",))
+    base = _base(root, paths)
+    if base is None:
+        return Findings(notes=(f"{root}: has none of the {counted(len(paths), 'picture')} listed: not checked",))
+    folders: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        folders[PurePosixPath(path).parent.as_posix()].append(path)
+    missing, short = list[str](), list[str]()
+    for folder, wanted in folders.items():
+        there = _names(base / folder)
+        for path in wanted:
+            if PurePosixPath(path).name not in there:
+                missing.append(path)
+            elif not _is_whole(base / path):
+                short.append(path)
+    return Findings(
+        tuple(
+            f"{base / found[0]}: {what}; so {'is' if len(found) == 1 else 'are'} {len(found)} of {len(paths)} pictures"
+            for found, what in ((missing, "listed in the annotation and missing"), (short, "is cut off"))
+            if found
+        )
+    )
+
+
+def listed(tables: Iterable[RecordTable]) -> list[str]:
+    """The different pictures of some tables, in their order; not those in archives and videos."""
+    columns = (pc.unique(table.table["image_path"]).drop_null().to_pylist() for table in tables)
+    every = dict.fromkeys(path for column in columns for path in column)
+    return [
+        path for path in every if not any(parent.suffix.lower() in CONTAINERS for parent in PurePosixPath(path).parents)
+    ]
+
+
+def naming_findings(manifest: Manifest, fmt: str, tables: Mapping[str, RecordTable]) -> Findings:
+    """Splits of which not one picture is named as the dataset's are: their file is another dataset's.
+
+    Args:
+        manifest: its places of pictures say how they are named.
+        fmt: the format that was read.
+        tables: split → records.
+    """
+    patterns = [entry.path for entry in manifest.entries(fmt) if PurePosixPath(entry.path).suffix in ENDS]
+    names = [PurePosixPath(pattern).name for pattern in patterns]
+    problems = []
+    for split, table in tables.items():
+        paths = listed([table])
+        if names and paths and not any(_is_named(path, names) for path in paths):
+            files = ", ".join(table.metadata.provenance["inputs"])
+            expected = " or ".join(patterns)
+            problems.append(f"{files} ({split}): lists pictures like {paths[0]!r}, this dataset's are {expected}")
+    return Findings(tuple(problems))
+
+
+def _is_named(path: str, names: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(PurePosixPath(path).name, name) for name in names)
+
+
+def _base(root: Path, paths: list[str]) -> Path | None:
+    """The folder below which most of some pictures are: ``root`` or one in it; None when it has none of them."""
+    sample = paths[:: max(1, len(paths) // SAMPLED)]
+    places = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
+    found = {place: sum((place / path).is_file() for path in sample) for place in places}
+    best = max(places, key=lambda place: found[place])
+    if found[best]:
+        return best
+    folders = {PurePosixPath(path).parent.as_posix() for path in sample} - {"."}
+    return next((place for place in places if any(_names(place / folder) for folder in folders)), None)
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except OSError:
+        return set()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a PNG or JPEG has its end; true of anything else that has a byte."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - TAIL))
+        return size > 0 and ENDS.get(path.suffix.lower(), b"") in stream.read()
