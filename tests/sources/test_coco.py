@@ -93,7 +93,7 @@ def test_ids_paths_and_what_the_file_does_not_say(tmp_path: Path, body: BodyMode
     assert not table.has("global_orient").any()
     assert table.table["gender"].null_count == table.table["focal"].null_count == COUNT
     assert table.metadata.regressor == "annotated"
-    assert list(table.metadata.provenance["inputs"]) == ["person_keypoints_train2014.json"]
+    assert list(table.metadata.provenance["inputs"]) == ["annotations/person_keypoints_train2014.json"]
 
 
 def test_crowds_and_people_without_keypoints_are_left_out(

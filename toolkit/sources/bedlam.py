@@ -33,13 +33,12 @@ from hmrtk.toolkit.body.joints import SPIN24_FROM_SMPL
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.crops import EXPANSION
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.annotation import gathered, image_paths, person_ids
+from hmrtk.toolkit.sources.annotation import image_paths, person_ids
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.camera_frame import moved_transl, turned_root
-from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import not_complete
 from hmrtk.toolkit.sources.spin_npz import file_boxes, genders, smpl_columns
 
 DATASET, SPLIT = "bedlam", "train"
@@ -53,49 +52,27 @@ _NAME = re.compile(r"(?P<sequence>[^/]+)/[^/]*_(?P<frame>\d+)\.\w+$")
 
 
 @dataclass(frozen=True)
-class BedlamSource:
+class BedlamSource(AnnotationFiles):
     """``Source`` of BEDLAM's npz files."""
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of all scenes, by name of the scene, then in the order of its file.
+    dataset = DATASET
+    format = "bedlam"
+    regressor = "smpl24"
 
-        Args:
-            root: the folder, or one file.
-            body: says where the pelvis is, about which closeups are turned.
-            seed: unused, nothing here is random.
-            limit: at most so many records; no more rows and files are read.
-
-        Raises:
-            InputError: no such place, no npz in it, or one that cannot be read; rows are named.
-        """
-        root = checked_root(root, DATASET, limit)
-        files = [root] if root.is_file() else sorted(root.glob("*.npz"))
-        if not files:
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """All scenes, by name."""
+        found = [root] if root.is_file() else sorted(root.glob("*.npz"))
+        if not found:
             raise not_complete(root, "*.npz", DATASET)
-        parts: list[dict[str, Any]] = []
-        inputs: dict[str, Path] = {}
-        for done, path in enumerate(files):
-            left = None if limit is None else limit - sum(len(part["stems"]) for part in parts)
-            if left == 0:
-                break
-            parts.append(scene_columns(path, body, left))
-            inputs[path.name] = path
-            progress("read", done + 1, len(files), path.name)
-        columns = gathered(parts)
-        columns = {"sample_id": person_ids(DATASET, SPLIT, columns.pop("stems")), **columns}
-        return {SPLIT: record_table(DATASET, SPLIT, columns, body, inputs, {"limit": limit}, "smpl24")}
+        return {SPLIT: found}
+
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People of one scene; ``body`` says where the pelvis is, about which closeups are turned."""
+        return scene_columns(part.path, body, limit)
 
 
 def scene_columns(path: Path, body: BodyModel, limit: int | None) -> dict[str, Any]:
-    """Columns of ``RECORD_SCHEMA`` from the labels of one scene, ``stems`` for the ids besides."""
+    """Columns of ``RECORD_SCHEMA`` from the labels of one scene."""
     with NpzFile(path, "center", limit) as file:
         names = image_paths(file.texts("imgname"), path)
         found = [_NAME.search(name) for name in names]
@@ -103,8 +80,9 @@ def scene_columns(path: Path, body: BodyModel, limit: int | None) -> dict[str, A
         size = np.rint(2 * principal[:, ::-1]).astype(np.int32)
         subjects = file.texts("sub") if "sub" in file else [None] * file.rows
         bodies = _bodies(file)
+        stems = [f"{path.stem}/{PurePosixPath(name).with_suffix('')}" for name in names]
         columns = {
-            "stems": [f"{path.stem}/{PurePosixPath(name).with_suffix('')}" for name in names],
+            "sample_id": person_ids(DATASET, SPLIT, stems),
             "subject": subjects,
             "sequence": [f"{path.stem}/{match['sequence']}" if match else None for match in found],
             "frame": [int(match["frame"]) if match else None for match in found],

@@ -29,12 +29,11 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.crops import EXPANSION
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, first_file, record_table
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, first_file
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED, file_boxes, genders, has_body, metric, smpl_columns
 
 FILES = {"coco": "coco2014part_cliffGT.npz", "mpii": "mpii_cliffGT.npz"}
@@ -49,40 +48,26 @@ HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class CliffSource:
+class CliffSource(AnnotationFiles):
     """``Source`` of CLIFF's pseudo ground truth. ``dataset``: coco or mpii."""
+
+    format = "cliff"
 
     dataset: str
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records in the order of the file.
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """The dataset's file."""
+        name = FILES[self.dataset]
+        return {SPLIT: [root if root.is_file() else first_file(root, [name, f"{FOLDER}/{name}"], self.dataset)]}
 
-        Args:
-            root: the folder, or the file. Pictures are looked for below the folder, and the one above the file's.
-            body: its fingerprint is noted; the file has parameters, so nothing is posed.
-            seed: unused, nothing here is random.
-            limit: at most so many records; no more rows are read.
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order. Pictures are looked for in the file's folder and in the one above it.
 
         Raises:
-            InputError: no such place or file, one that cannot be read, or a picture of another size; rows are named.
+            InputError: also for a picture of another size than the file says; its row is named.
         """
-        root = checked_root(root, self.dataset, limit)
-        name = FILES[self.dataset]
-        path = root if root.is_file() else first_file(root, [name, f"{FOLDER}/{name}"], self.dataset)
-        columns = self._columns(path, [root if root.is_dir() else path.parent, path.parent.parent], limit)
-        progress("read", 1, 1, path.name)
-        table = record_table(self.dataset, SPLIT, columns, body, {path.name: path}, {"limit": limit}, "smpl24+extra9")
-        return {SPLIT: table}
-
-    def _columns(self, path: Path, folders: Sequence[Path], limit: int | None) -> dict[str, Any]:
+        path = part.path
+        folders = (path.parent, path.parent.parent)
         with NpzFile(path, "center", limit) as file:
             names = image_paths(file.texts("imgname"), path)
             stems = [str(PurePosixPath(name).with_suffix("")) for name in names]

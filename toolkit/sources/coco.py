@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,10 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.artefact import open_input
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import COCO17_SLOTS, in_spin24
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.picture_table import ANNOTATED, PIXEL_CENTRE, not_complete
 
 LIMBS = slice(5, 17)
 """COCO's shoulders, elbows, wrists, hips, knees and ankles."""
@@ -58,8 +57,8 @@ _KEPT = ("images", "annotations", "id", "image_id", "bbox", "iscrowd", "file_nam
 
 
 @dataclass(frozen=True)
-class CocoSource:
-    """``Source`` of the json files.
+class CocoSource(AnnotationFiles):
+    """``Source`` of the json files; ``sample_id`` is ``coco/<split>/<image id>/<annotation id>``.
 
     Attributes:
         dataset: ``coco``, or ``densepose_coco`` for the people with surface points only.
@@ -68,46 +67,21 @@ class CocoSource:
         hidden_confidence: of keypoints that are labelled but hidden.
     """
 
+    regressor = ANNOTATED
+
     dataset: str = "coco"
     min_keypoints: int = 1
     limbs: bool = False
     hidden_confidence: float = 1.0
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of each split, in the file's order; ``sample_id`` is ``coco/<split>/<image id>/<annotation id>``.
-
-        Args:
-            root: the folder that holds the files or ``annotations/``, or one json file (its name says the split).
-            body: only its fingerprint is used, nothing is posed. seed: unused.
-            limit: at most so many records per split.
-
-        Raises:
-            InputError: no such file, not json or not COCO's, or an annotation that cannot be used (named by its id).
-        """
-        root = checked_root(root, self.dataset, limit)
-        tables, files = {}, self._files(root)
-        for done, (split, path) in enumerate(files.items()):
-            columns = self._columns(path, split, limit)
-            config = {"format": "raw", "limit": limit, **asdict(self)}
-            tables[split] = record_table(self.dataset, split, columns, body, {path.name: path}, config)
-            progress("read", done + 1, len(files), path.name)
-        return tables
-
-    def _files(self, root: Path) -> dict[str, Path]:
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """One file per split, of one release; the name of a single file says its split."""
         if root.is_file():
             named = _SPLIT.search(root.name)
-            return {named[0] if named else "train": root}
+            return {named[0] if named else "train": [root]}
         for release in RELEASES[self.dataset]:
             found = {
-                split: folder / name
+                split: [folder / name]
                 for split, name in release.items()
                 for folder in (root, root / "annotations")
                 if (folder / name).is_file()
@@ -117,7 +91,9 @@ class CocoSource:
         names = (f"annotations/{name}" for release in RELEASES[self.dataset] for name in release.values())
         raise not_complete(root, " or ".join(names), self.dataset)
 
-    def _columns(self, path: Path, split: str, limit: int | None) -> dict[str, Any]:
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order; a bad annotation is named by its id."""
+        path, split = part.path, part.split
         content = read_annotations(path)
         pictures = {picture["id"]: picture for picture in content["images"]}
         rows: dict[str, list[Any]] = {"sample_id": [], "image_path": [], "size": [], "box": [], "keypoints": []}

@@ -34,12 +34,11 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import Fields, rotation_vectors
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths, square_boxes
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.json_items import json_items
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED
 
 FILES = {
@@ -55,59 +54,34 @@ _COCO = re.compile(r"COCO_(\w+)_\d{12}\.jpg")
 
 
 @dataclass(frozen=True)
-class EftSource:
+class EftSource(AnnotationFiles):
     """``Source`` of EFT's JSON files. ``dataset``: coco, mpii or lspet."""
+
+    format = "eft"
 
     dataset: str
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records in the order of the file.
-
-        Args:
-            root: the folder, or one file.
-            body: its fingerprint is noted; poses the fits where a file has no keypoints.
-            seed: unused, nothing here is random.
-            limit: at most so many records per split; no more of a file is read.
-
-        Raises:
-            InputError: no such place, no file of this dataset in it, or one that cannot be read; rows are named.
-        """
-        tables = {}
-        files = self._files(checked_root(root, self.dataset, limit))
-        for done, (split, path) in enumerate(files.items()):
-            columns = self._columns(path, split, body, limit)
-            tables[split] = record_table(
-                self.dataset, split, columns, body, {path.name: path}, {"limit": limit}, "smpl24+extra9"
-            )
-            progress("read", done + 1, len(files), path.name)
-        return tables
-
-    def _files(self, root: Path) -> dict[str, Path]:
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """One file per split, by the patterns of ``FILES``."""
         patterns = FILES[self.dataset]
         if root.is_file():
             split = next((s for pattern, s in patterns.items() if root.match(pattern)), "train_eft")
-            return {split: root}
-        found: dict[str, Path] = {}
+            return {split: [root]}
+        found: dict[str, list[Path]] = {}
         for pattern, split in patterns.items():
             matching = sorted(root.glob(pattern))
             if len(matching) > 1:
                 names = " and ".join(path.name for path in matching)
                 raise InputError(root, f"{names} both hold the split {split}", "pass --root one of them")
             if matching:
-                found[split] = matching[0]
+                found[split] = matching
         if not found:
             raise not_complete(root, " or ".join(patterns), self.dataset)
         return found
 
-    def _columns(self, path: Path, split: str, body: BodyModel, limit: int | None) -> dict[str, Any]:
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order; ``body`` poses the fits where a file has no keypoints."""
+        path, split = part.path, part.split
         people = [
             _person(item, f"{path} row {row}")
             for row, item in enumerate(itertools.islice(json_items(path, "data"), limit))

@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import confident, image_paths, person_ids
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.hmr2 import BODY_COUNT, EXTRA_COUNT, pixel_boxes, spin24_of_44
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
 from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED, genders, has_body, metric, smpl_columns
 from hmrtk.toolkit.sources.spin_variants import named_parts
 
@@ -49,52 +48,27 @@ LEAST_SIDE_PX = 8.0
 
 
 @dataclass(frozen=True)
-class Hmr2NpzSource:
+class Hmr2NpzSource(AnnotationFiles):
     """``Source`` of 4D-Humans' npz files. ``dataset``: a key of ``FILES``."""
+
+    format = "hmr2_npz"
 
     dataset: str
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records in the order of each file.
-
-        Args:
-            root: the folder, or one file; a file of another name becomes the split that its name ends in.
-            body: its fingerprint is noted; the files have parameters, so nothing is posed.
-            seed: unused, nothing here is random.
-            limit: at most so many records per split; no more rows are read.
-
-        Raises:
-            InputError: no such place, no known file in it, or one that cannot be read; rows are named.
-        """
-        tables = {}
-        files = self._files(checked_root(root, self.dataset, limit))
-        for done, (split, path) in enumerate(files.items()):
-            columns = self._columns(path, split, limit)
-            tables[split] = record_table(
-                self.dataset, split, columns, body, {path.name: path}, {"limit": limit}, "smpl24+extra9"
-            )
-            progress("read", done + 1, len(files), path.name)
-        return tables
-
-    def _files(self, root: Path) -> dict[str, Path]:
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """One file per split; a single file of another name becomes the split that its name ends in."""
         known = FILES[self.dataset]
         if root.is_file():
             ending = next((split for split in ("train", "val", "test") if root.stem.endswith(split)), "train")
-            return {known.get(root.name, ending): root}
-        found = {split: root / name for name, split in known.items() if (root / name).is_file()}
+            return {known.get(root.name, ending): [root]}
+        found = {split: [root / name] for name, split in known.items() if (root / name).is_file()}
         if not found:
             raise not_complete(root, " or ".join(known), self.dataset)
         return found
 
-    def _columns(self, path: Path, split: str, limit: int | None) -> dict[str, Any]:
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order."""
+        path, split = part.path, part.split
         with NpzFile(path, "center", limit) as file:
             names = image_paths(file.texts("imgname"), path)
             keypoints = _joints(file, "2d", 3)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,12 @@ import numpy as np
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.crops import EXPANSION
 from hmrtk.toolkit.records.fields import Fields, as_gender, as_text, npz_fields, numbers
-from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.annotation import confident, gathered, image_paths, person_ids
+from hmrtk.toolkit.sources.annotation import confident, image_paths, person_ids
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.camera_frame import intrinsics
-from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import not_complete
 
 JOINTS = 190
 SPIN24_COLUMNS = (
@@ -56,74 +55,39 @@ FARTHEST_M = 10.0
 
 
 @dataclass(frozen=True)
-class HumanDataSource:
+class HumanDataSource(AnnotationFiles):
     """``Source`` of HumanData files."""
+
+    format = "humandata"
 
     dataset: str = "humandata"
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of a file, or of all ``.npz`` files below a folder.
-
-        ``train``, ``val`` or ``test`` in a file's name is its split; otherwise train.
-
-        Args:
-            root: a file or folder.
-            body: only its fingerprint is used.
-            seed: unused, nothing here is random.
-            limit: at most so many rows per split.
-
-        Raises:
-            InputError: no such file, or one that is no HumanData; file, key and row are named.
-        """
-        root = checked_root(root, self.dataset, limit)
-        files = [root] if root.is_file() else sorted(root.rglob("*.npz"))
-        if not files:
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """All ``.npz`` below a folder; ``train``, ``val`` or ``test`` in a name is its split, otherwise train."""
+        found = [root] if root.is_file() else sorted(root.rglob("*.npz"))
+        if not found:
             raise not_complete(root, "HumanData file (.npz)", self.dataset)
-        base = root.parent if root.is_file() else root
         splits: dict[str, list[Path]] = {}
-        for path in files:
-            found = re.search(r"train|val|test", path.stem.lower())
-            splits.setdefault(found[0] if found else "train", []).append(path)
-        return {s: self._split(s, paths, base, body, limit, progress) for s, paths in splits.items()}
+        for path in found:
+            named = re.search(r"train|val|test", path.stem.lower())
+            splits.setdefault(named[0] if named else "train", []).append(path)
+        return splits
 
-    def _split(
-        self, split: str, files: list[Path], base: Path, body: BodyModel, limit: int | None, progress: Progress
-    ) -> RecordTable:
-        parts: list[dict[str, Any]] = []
-        inputs: dict[str, Path] = {}
-        for done, path in enumerate(files):
-            left = None if limit is None else limit - sum(len(part["sample_id"]) for part in parts)
-            if left is not None and left <= 0:
-                break
-            relative = path.relative_to(base)
-            parts.append(self._rows(path, split, relative.with_suffix("").as_posix(), left))
-            inputs[relative.as_posix()] = path
-            progress("read", done + 1, len(files), path.name)
-        if any(part["image_size"] is None for part in parts):  # an integer column is null for all rows or for none
-            parts = [{key: value for key, value in part.items() if key != "image_size"} for part in parts]
-        config = {"format": "humandata", "limit": limit}
-        return record_table(self.dataset, split, gathered(parts), body, inputs, config, "smpl24+extra9")
-
-    def _rows(self, path: Path, split: str, name: str, limit: int | None) -> dict[str, Any]:
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order."""
+        path = part.path
         fields = npz_fields(path, KEYS)
         total = _length(fields)
         n = total if limit is None else min(limit, total)
         pictures = image_paths(
             [as_text(p, "image_path", str(path)) for p in _column(fields, "image_path", total)], path
         )
+        name = str(PurePosixPath(part.name).with_suffix(""))
         stems = [f"{name}/{picture}" for picture in pictures] or [f"{name}/{row}" for row in range(total)]
         if not any(key in fields for key in ("smpl", *KEYPOINTS)):
             raise InputError(path, "has neither smpl nor keypoints", "is it a HumanData file?")
         columns: dict[str, Any] = {
-            "sample_id": person_ids(self.dataset, split, stems),
+            "sample_id": person_ids(self.dataset, part.split, stems),
             "image_path": pictures or [None] * total,
             "body_source": [_config(fields) or "humandata"] * total,
             "gender": _genders(fields, total),

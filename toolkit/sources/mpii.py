@@ -22,8 +22,9 @@ The files name no body, camera or picture size; those columns are null.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,11 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.artefact import read_json
 from hmrtk.toolkit.records.mat_file import read_variables
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import MPII16_SLOTS, in_spin24, square_boxes
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.picture_table import ANNOTATED, PIXEL_CENTRE, not_complete
 
 MAT = "mpii_human_pose_v1_u12_1.mat"
 JSON = {"train": "train.json", "val": "valid.json"}
@@ -66,50 +66,31 @@ class Person:
 
 
 @dataclass(frozen=True)
-class MpiiSource:
-    """``Source`` of MPII.
+class MpiiSource(AnnotationFiles):
+    """``Source`` of MPII; ``sample_id`` is ``mpii/<split>/<picture>/<person in the picture>``.
 
     Attributes:
         complete: only people with all 16 joints.
     """
 
+    dataset = "mpii"
+    regressor = ANNOTATED
+
     complete: bool = False
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records in the file's order; ``sample_id`` is ``mpii/<split>/<picture>/<person in the picture>``.
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """The json files when one is there (they have the usual validation split), else the MATLAB file."""
+        return {split: [path] for split, path in mpii_files(root).items()}
 
-        Args:
-            root: the folder that holds the files, or one of them. With both kinds there, the json files are read: they
-                have the usual validation split.
-            body: only its fingerprint is used, nothing is posed. seed: unused.
-            limit: at most so many records per split.
-
-        Raises:
-            InputError: no such file, not MPII's, or a person whose numbers cannot be used.
-        """
-        root = checked_root(root, "mpii", limit)
-        tables, files = {}, mpii_files(root)
-        for done, (split, path) in enumerate(files.items()):
-            people: list[Person] = []
-            for person in mat_people(path) if path.suffix == ".mat" else json_people(path):
-                if person.joints[:, 2].all() or not self.complete:
-                    people.append(person)
-                if len(people) == limit:
-                    break
-            if not people:
-                raise InputError(path, "has no person with joints, a scale and a place")
-            config = {"format": "raw", "limit": limit, **asdict(self)}
-            tables[split] = record_table("mpii", split, columns_of(people, split), body, {path.name: path}, config)
-            progress("read", done + 1, len(files), path.name)
-        return tables
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order."""
+        path = part.path
+        every = mat_people(path) if path.suffix == ".mat" else json_people(path)
+        kept = (person for person in every if person.joints[:, 2].all() or not self.complete)
+        people = list(itertools.islice(kept, limit))
+        if not people:
+            raise InputError(path, "has no person with joints, a scale and a place")
+        return columns_of(people, part.split)
 
 
 def mpii_files(root: Path) -> dict[str, Path]:

@@ -38,12 +38,11 @@ from hmrtk.toolkit.body.joints import SPIN24_FROM_SMPL
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BETA_COUNT, MAX_ABS_BETA
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import as_gender
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths, in_spin24, person_ids, square_boxes
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
 from hmrtk.toolkit.sources.spin_variants import Variant, known_names, named_parts, variant_of
 
 PIXEL_INDEXED = ("coco", "densepose_coco")
@@ -55,7 +54,7 @@ MAX_REACH_M = 50.0
 
 
 @dataclass(frozen=True)
-class SpinNpzSource:
+class SpinNpzSource(AnnotationFiles):
     """``Source`` of SPIN-style npz files.
 
     Attributes:
@@ -63,38 +62,18 @@ class SpinNpzSource:
         expansion: by which the tight box was enlarged, where that is not what SPIN did; None means as SPIN did.
     """
 
+    format = "spin_npz"
+
     dataset: str
     expansion: float | None = None
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of the dataset's files in a folder, or of one file.
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """One file per split, by the names of ``VARIANTS``."""
+        return {variant.split: [path] for variant, path in spin_files(root, self.dataset)}
 
-        Args:
-            root: the folder, or the file.
-            body: its fingerprint is noted; the files have parameters, so nothing is posed.
-            seed: unused, nothing here is random.
-            limit: at most so many records per split; no more rows are read.
-
-        Raises:
-            InputError: no such place, no known file in it, two files of one split, or a file that cannot be read.
-        """
-        tables = {}
-        files = spin_files(checked_root(root, self.dataset, limit), self.dataset)
-        for done, (variant, path) in enumerate(files):
-            columns = spin_columns(path, self.dataset, variant, limit, self.expansion)
-            tables[variant.split] = record_table(
-                self.dataset, variant.split, columns, body, {path.name: path}, {"limit": limit}, "smpl24+extra9"
-            )
-            progress("read", done + 1, len(files), path.name)
-        return tables
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order."""
+        return spin_columns(part.path, self.dataset, variant_of(self.dataset, part.path.name), limit, self.expansion)
 
 
 def spin_files(root: Path, dataset: str, splits: Sequence[str] | None = None) -> list[tuple[Variant, Path]]:

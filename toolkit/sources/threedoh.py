@@ -27,12 +27,11 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import project_perspective
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import Fields, Floats, first_betas, json_fields, numbers
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import LSP14_SLOTS, image_paths, in_spin24
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.camera_frame import extrinsics, intrinsics, moved_transl, turned_root
-from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import not_complete
 
 FOLDERS = {"train": "trainset", "test": "testset"}
 OFF = 0.1
@@ -40,57 +39,36 @@ OFF = 0.1
 
 
 @dataclass(frozen=True)
-class ThreedohSource:
+class ThreedohSource(AnnotationFiles):
     """``Source`` of the annotation files."""
 
     dataset: str = "3doh"
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of the splits that are there.
-
-        Args:
-            root: the folder that holds ``trainset`` and ``testset``.
-            body: gives the 3D joints and the pelvis.
-            seed: unused, nothing here is random.
-            limit: at most so many rows per split.
-
-        Raises:
-            InputError: no annotation file, or one that cannot be used; file and row are named.
-        """
-        root = checked_root(root, self.dataset, limit)
-        files = {split: root / folder / "annots.json" for split, folder in FOLDERS.items()}
-        there = {split: path for split, path in files.items() if path.is_file()}
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """The splits that are there."""
+        paths = {split: root / folder / "annots.json" for split, folder in FOLDERS.items()}
+        there = {split: [path] for split, path in paths.items() if path.is_file()}
         if not there:
             raise not_complete(root, "trainset/annots.json or testset/annots.json", self.dataset)
-        return {split: self._split(split, path, body, limit, progress) for split, path in there.items()}
+        return there
 
-    def _split(self, split: str, path: Path, body: BodyModel, limit: int | None, progress: Progress) -> RecordTable:
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the file's order; ``body`` gives the 3D joints and the pelvis."""
+        path, split = part.path, part.split
         entries = json_fields(path, compact=True)
         names = list(entries.values)[:limit]
         if not names:
             raise InputError(path, "has no rows")
         rows = [_row(entries.inner(name)) for name in names]
-        progress("read", len(rows), len(rows), path.parent.name)
         raw = {key: np.stack([row[key] for row in rows]) for key in rows[0] if key != "img_path"}
         pictures = image_paths([row["img_path"] for row in rows], path)
-        columns = {
+        return {
             "sample_id": [f"{self.dataset}/{split}/{name}" for name in names],
             "image_path": [f"{FOLDERS[split]}/{picture}" for picture in pictures],
             "gender": "neutral",
             "body_source": "3doh",
             **_body_columns(raw, names, body, str(path)),
         }
-        inputs = {f"{FOLDERS[split]}/annots.json": path}
-        config = {"format": "raw", "limit": limit}
-        return record_table(self.dataset, split, columns, body, inputs, config, "smpl24+extra9")
 
 
 def _row(entry: Fields) -> dict[str, Any]:

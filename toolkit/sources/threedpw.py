@@ -32,12 +32,11 @@ from hmrtk.toolkit.body.joints import PARENTS, SMPL_NAMES, SPIN24_FROM_SMPL
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.rotation import axis_angle_to_rotmat
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import Fields, Floats, as_gender, first_betas, numbers, pickle_fields
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import gathered, in_spin24
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.camera_frame import extrinsics, in_camera, intrinsics, moved_transl, turned_root
-from hmrtk.toolkit.sources.picture_table import checked_root, joint_boxes, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import ANNOTATED, joint_boxes, not_complete
 
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 """Split → folder below ``sequenceFiles``."""
@@ -51,53 +50,25 @@ BONE_M = 0.02
 
 
 @dataclass(frozen=True)
-class ThreedpwSource:
+class ThreedpwSource(AnnotationFiles):
     """``Source`` of the raw sequence files."""
+
+    regressor = ANNOTATED
+    nobody = "has no frame with a valid camera and a detected person"
 
     dataset: str = "3dpw"
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of the splits that are there.
-
-        Args:
-            root: the folder that holds ``sequenceFiles``.
-            body: only its fingerprint is used.
-            seed: unused, nothing here is random.
-            limit: at most so many rows per split.
-
-        Raises:
-            InputError: no sequence, or one that cannot be read; file, person and frame are named.
-        """
-        root = checked_root(root, self.dataset, limit)
-        files = {split: sorted((root / "sequenceFiles" / folder).glob("*.pkl")) for split, folder in FOLDERS.items()}
-        if not any(files.values()):
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """The sequences of the splits that are there, by name."""
+        found = {split: sorted((root / "sequenceFiles" / folder).glob("*.pkl")) for split, folder in FOLDERS.items()}
+        if not any(found.values()):
             raise not_complete(root, "sequenceFiles/{train,validation,test}/*.pkl", self.dataset)
-        return {s: self._split(s, root, f, body, limit, progress) for s, f in files.items() if f}
+        return {split: paths for split, paths in found.items() if paths}
 
-    def _split(
-        self, split: str, root: Path, files: list[Path], body: BodyModel, limit: int | None, progress: Progress
-    ) -> RecordTable:
-        parts: list[dict[str, Any]] = []
-        inputs: dict[str, Path] = {}
-        for done, path in enumerate(files):
-            if limit is not None and sum(len(part["frame"]) for part in parts) >= limit:
-                break
-            parts.extend(self._people(path, split))
-            inputs[path.relative_to(root).as_posix()] = path
-            progress("read", done + 1, len(files), path.name)
-        if not any(len(part["frame"]) for part in parts):
-            raise InputError(files[0].parent, "has no frame with a valid camera and a detected person")
-        columns = {name: values[:limit] for name, values in gathered(parts).items()}
-        columns["body_source"] = "3dpw"
-        return record_table(self.dataset, split, columns, body, inputs, {"format": "raw", "limit": limit})
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People of a sequence, one after the other; person and frame of what cannot be used are named."""
+        columns = gathered(list(self._people(part.path, part.split)))
+        return {name: values[:limit] for name, values in columns.items()}
 
     def _people(self, path: Path, split: str) -> Iterator[dict[str, Any]]:
         fields = pickle_fields(path, "a 3DPW sequence")
@@ -137,6 +108,7 @@ def _person(fields: Fields, person: int) -> tuple[Any, dict[str, Any]]:
     focal, principal = intrinsics(fields.array("cam_intrinsics", 3, 3), "cam_intrinsics", fields.place)
     return rows, {
         "gender": [gender] * len(rows),
+        "body_source": ["3dpw"] * len(rows),
         "global_orient": turned_root(pose[:, 0], rotation),
         "body_pose": pose[:, 1:],
         "betas": np.tile(betas, (len(rows), 1)),
