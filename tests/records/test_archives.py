@@ -112,6 +112,17 @@ def test_an_index_is_kept_until_the_file_changes(tmp_path: Path) -> None:
     assert archive(path).names() == ["other"]
 
 
+def test_a_damaged_archive_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cut(write_tar(tmp_path / "a.tar"), 0.6)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"a\.tar: is not a readable archive: .* \(truncated or corrupt"):
+            archive(path)
+        monkeypatch.setattr(archives, "_opened", None)
+    monkeypatch.undo()
+    write_tar(path)
+    assert archive(path).read("empty") == b""
+
+
 def test_indexes_kept_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_NAMES", 2 * len(FILES))
     indexes = archives._Indexes()

@@ -15,6 +15,7 @@ import pytest
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records import videos
 from hmrtk.toolkit.records.remote import located
+from hmrtk.toolkit.records.video_entries import PTS, Entries, video_entries
 from hmrtk.toolkit.records.videos import frame_number, is_video_name, read_frame
 
 COUNT, DIGITS = 130, 12
@@ -72,6 +73,68 @@ def test_ascending_frames_cost_one_pass(video: Path, opened: list[Path]) -> None
     assert opened == [video, video]
     read_frame(video, 100)  # by the first, which still shows it
     assert [decoder.position for decoder in videos._decoders._idle] == [99, 100]
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch, opened: list[Path]) -> list[int]:
+    """The frames that decoders pass."""
+    numbers: list[int] = []
+    original = videos.Decoder._next
+    monkeypatch.setattr(videos.Decoder, "_next", lambda self: original(self) and not numbers.append(self.position))
+    return numbers
+
+
+def test_far_frames_are_jumped_to(video: Path, passed: list[int]) -> None:
+    if PTS < 0:
+        pytest.skip("this OpenCV does not tell time stamps")
+    entries = video_entries(video)
+    assert entries is not None
+    assert (entries.first, entries.keys.tolist()) == (0, list(range(1, COUNT, 12)))
+    assert [entries.before(number) for number in (1, 12, 13, 24, 25, 130)] == [1, 1, 1, 1, 13, 109]
+    assert [shown(read_frame(video, number)) for number in (100, 101, 130)] == [100, 101, 130]
+    assert passed == [1, *range(86, 131)]
+
+
+def test_without_time_stamps_nothing_is_jumped_over(
+    video: Path, passed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos._entries.cache_clear()
+    monkeypatch.setattr("hmrtk.toolkit.records.video_entries.PTS", -1)
+    assert shown(read_frame(video, 100)) == 100
+    assert passed == list(range(1, 101))
+    videos._entries.cache_clear()
+
+
+@pytest.mark.parametrize("wrong_from", [1, 85, 90])
+def test_a_wrong_time_stamp_ends_all_jumps(
+    video: Path, passed: list[int], monkeypatch: pytest.MonkeyPatch, wrong_from: int
+) -> None:
+    original = videos.Decoder._shown
+
+    def lie(self: videos.Decoder, entries: Entries) -> int:
+        number = original(self, entries)
+        return number + 1 if number >= wrong_from else number
+
+    monkeypatch.setattr(videos.Decoder, "_shown", lie)
+    assert [shown(read_frame(video, number)) for number in (100, 130)] == [100, 130]
+    assert passed[-130:] == list(range(1, 131))
+
+
+def test_time_stamps_that_do_not_count_frames(tmp_path: Path) -> None:
+    assert video_entries(tmp_path / "none.mp4") is None
+    path = write_video(tmp_path / "a.mpg")
+    order = [100, 3, 101, 130]
+    assert [shown(read_frame(path, number)) for number in order] == order
+
+
+def test_the_end_is_found_once(video: Path, passed: list[int]) -> None:
+    for number in (131, 140, 131):
+        with pytest.raises(InputError, match="has 130 frames"):
+            read_frame(video, number)
+    assert passed[-1] == 130
+    assert passed.count(130) == 1
+    assert shown(read_frame(video, 130)) == 130
+    assert passed.count(130) == 2  # by another decoder: one past its end shows nothing
 
 
 def test_two_readers_of_one_video_keep_their_places(video: Path, opened: list[Path]) -> None:

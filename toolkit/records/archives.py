@@ -143,7 +143,7 @@ class _Indexes:
 
     def __init__(self) -> None:
         self._process, self._lock = os.getpid(), threading.Lock()
-        self._kept: OrderedDict[tuple[object, ...], Archive] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], Archive | InputError] = OrderedDict()
 
     def get(self, place: Place) -> Archive:
         if self._process != os.getpid():
@@ -151,11 +151,28 @@ class _Indexes:
         key = (str(place), *_state(place))
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = Archive(place)
+                self._kept[key] = _opened(place)
             self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(map(len, self._kept.values())) > MAX_NAMES:
+            while len(self._kept) > 1 and sum(map(_names, self._kept.values())) > MAX_NAMES:
                 self._kept.popitem(last=False)
-            return self._kept[key]
+            found = self._kept[key]
+        if isinstance(found, InputError):
+            raise InputError(found.place, found.problem, found.remedy)
+        return found
+
+
+def _opened(place: Place) -> Archive | InputError:
+    """An archive, or what is wrong with it: a large one is not to be searched again for each of its rows."""
+    try:
+        return Archive(place)
+    except InputError as error:
+        if isinstance(place, RemotePath):
+            raise  # the next request may go better
+        return error
+
+
+def _names(held: Archive | InputError) -> int:
+    return len(held) if isinstance(held, Archive) else 1
 
 
 _indexes = _Indexes()
@@ -184,7 +201,7 @@ def archive_stem(name: str) -> str:
 def _state(place: Place) -> tuple[int, ...]:
     """What changes when a local file is written anew."""
     if not isinstance(place, Path) or not place.exists():
-        return ()
+        return ()  # an archive in an object store is taken to stay as it is
     found = place.stat()
     return (found.st_mtime_ns, found.st_size)
 

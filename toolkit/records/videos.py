@@ -1,15 +1,16 @@
 """Frames of video files, exactly, by number. Used by ``picture_files``.
 
 In: a local video and a number from 1. Out: the frame. Frame k is the k-th picture that comes out when the file is
-decoded from its beginning, which is what ``ffmpeg -i FILE %06d.jpg`` calls k. Containers' time stamps and FFmpeg's
-seeking are not trusted: a decoder only goes forward. It stays open where it stopped, so that frames asked for in
-ascending order cost one pass; whoever asks for an earlier one begins anew. Threads and processes have decoders of their
-own.
+decoded from its beginning, which is what ``ffmpeg -i FILE %06d.jpg`` calls k. A decoder goes forward and stays open
+where it stopped, so that frames asked for in ascending order cost one pass; for an earlier one another is opened. Far
+ahead it jumps, but only in files whose key frames and time stamps allow it (``video_entries``), and each frame from
+there on has to have the time stamp of its number. Threads and processes have decoders of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import threading
@@ -24,10 +25,14 @@ from hmrtk.toolkit.engine.worker import processors
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
 from hmrtk.toolkit.records.remote import Place
+from hmrtk.toolkit.records.video_entries import PTS, Entries, video_entries
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
 MIN_IDLE = 4
 """Decoders a process keeps open between two frames, or as many as it has processors: each holds some decoded frames."""
+
+JUMP = 64
+"""Frames that a jump has to save."""
 
 _FRAME = re.compile(r"(?:.*\D)?(\d{1,9})", re.DOTALL)
 
@@ -57,27 +62,34 @@ def read_frame(video: Place, number: int) -> NDArray[np.uint8]:
     if not isinstance(video, Path):
         raise InputError(video, "is a video in an object store", "copy it to this machine, or extract its frames")
     decoder = _decoders.take(video, number)
-    frame = decoder.frame(number)
-    _decoders.give(decoder)
-    return frame
+    try:
+        return decoder.frame(number)
+    finally:
+        _decoders.give(decoder)
 
 
 class Decoder:
     """An open video, decoded forward.
 
     Attributes:
-        position: the number of the frame it shows; 0 before the first.
         key: the file, and what changes when it is written anew.
+        position: the number of the frame it shows; 0 before the first.
+        ended: there is no frame after it.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.key, self.position = path, _key(path), 0
+        self.path, self.key = path, _key(path)
+        self._trusted = True  # until a time stamp is wrong
+        self._open()
+
+    def _open(self) -> None:
         with _quiet():
-            self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+            self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not self._capture.isOpened():
-            raise InputError(
-                path, "cannot be opened as a video", "truncated, or a codec that OpenCV lacks: extract its frames"
-            )
+            remedy = "truncated, or a codec that OpenCV lacks: extract its frames"
+            raise InputError(self.path, "cannot be opened as a video", remedy)
+        self.position, self.ended = 0, False
+        self._entries: Entries | None = None  # once it has jumped
 
     def frame(self, number: int) -> NDArray[np.uint8]:
         """The frame of a number not before ``position``; (H, W, 3) uint8 RGB.
@@ -85,14 +97,51 @@ class Decoder:
         Raises:
             InputError: the video ends before it, or it cannot be decoded.
         """
+        if number - self.position > JUMP and self._trusted and not self.ended:
+            self._jump(number)
         while self.position < number:
-            if not self._capture.grab():
+            if not self._next():
                 raise InputError(self.path, *self._end(number))
-            self.position += 1
+            if self._entries is not None and self._shown(self._entries) != self.position:
+                self._start_over()
         good, picture = self._capture.retrieve()
         if not good or picture is None or picture.ndim != 3:
             raise InputError(self.path, f"frame {number} cannot be decoded", "extract its frames with another program")
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+    def _next(self) -> bool:
+        self.ended = self.ended or not self._capture.grab()
+        self.position += not self.ended
+        return not self.ended
+
+    def _jump(self, number: int) -> None:
+        """Go on from a key frame nearer to a frame, if there is one and time stamps turn out to be right."""
+        entries = _entries(self.key)
+        start = entries.before(number) if entries is not None else 0
+        if (
+            entries is None
+            or start - self.position < max(JUMP, number - start)
+            or (not self.position and not self._next())
+        ):
+            return
+        if self._shown(entries) != self.position:
+            self._trusted = False
+            return
+        self._entries = entries
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, start - 1)
+        if not self._capture.grab() or self._shown(entries) != start:
+            self._start_over()
+        else:
+            self.position = start
+
+    def _shown(self, entries: Entries) -> int:
+        """The number of the frame by its time stamp."""
+        return round(self._capture.get(PTS)) - entries.first + 1
+
+    def _start_over(self) -> None:
+        """From the beginning, and without jumps."""
+        self._trusted = False
+        self._open()
 
     def _end(self, number: int) -> tuple[str, str]:
         """What to say when there is no further frame."""
@@ -115,7 +164,7 @@ class _Decoders:
             self.__init__()  # type: ignore[misc]  # forked: an open file is shared with the parent, the lock as well
         key = _key(path)
         with self._lock:
-            fit = [d for d in self._idle if d.key == key and d.position <= number]
+            fit = [d for d in self._idle if d.key == key and d.position <= number - d.ended]
             if fit:
                 best = max(fit, key=lambda d: d.position)
                 self._idle.remove(best)
@@ -123,13 +172,18 @@ class _Decoders:
         return Decoder(path)
 
     def give(self, decoder: Decoder) -> None:
-        """Keep a decoder for the next frame; the one unused for longest goes."""
+        """Keep a decoder for the next frame, also one at the end, which knows it; the one unused for longest goes."""
         with self._lock:
             self._idle.append(decoder)
             del self._idle[: -max(MIN_IDLE, processors())]
 
 
 _decoders = _Decoders()
+
+
+@functools.lru_cache(256)
+def _entries(key: tuple[str, int, int]) -> Entries | None:
+    return video_entries(Path(key[0]))
 
 
 @contextlib.contextmanager
