@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
-from hmrtk.toolkit.records.record import RECORD_SCHEMA, RecordMetadata
+from hmrtk.toolkit.records.artefact import write_parquet
+from hmrtk.toolkit.records.record import KIND, RECORD_SCHEMA, SCHEMA_VERSION, RecordMetadata
 from hmrtk.toolkit.records.table import RecordTable
 
 META = RecordMetadata(body="0123456789abcdef")
@@ -90,6 +91,17 @@ def test_concatenate_refuses_other_bodies_and_conventions() -> None:
     )
     with pytest.raises(InputError, match="other conventions than here"):
         RecordTable.concatenate([make(), other])
+
+
+def test_the_metadata_says_whether_rows_have_a_gender(tmp_path: Path) -> None:
+    assert make().metadata.gender == "neutral"
+    gendered = make(sample_id=list("wxyz"), gender=["neutral", "male", None, "female"])
+    assert gendered.metadata.gender == "record"
+    assert gendered.take([0]).metadata.gender == "record"  # it is a convention of the table, not a count
+    for order in ([make(), gendered], [gendered, make()]):
+        assert RecordTable.concatenate(order).metadata.gender == "record"
+    write_parquet(tmp_path / "old.parquet", gendered.table, KIND, SCHEMA_VERSION, META.to_json())
+    assert RecordTable.read(tmp_path / "old.parquet").metadata.gender == "record"
 
 
 def test_require_body() -> None:

@@ -13,6 +13,9 @@ import pyarrow as pa
 
 KIND = "hmrtk.records"
 SCHEMA_VERSION = 1
+NEUTRAL, PER_RECORD = "neutral", "record"
+"""``RecordMetadata.gender``."""
+GENDERED = ("male", "female")
 
 
 def tensor(*shape: int, dtype: pa.DataType | None = None) -> pa.DataType:
@@ -51,14 +54,19 @@ BODY_COLUMNS = ("global_orient", "body_pose", "betas")
 
 @dataclass(frozen=True)
 class RecordMetadata:
-    """Conventions and provenance of a record table, kept in the Parquet file's metadata."""
+    """Conventions and provenance of a record table, kept in the Parquet file's metadata.
+
+    Attributes:
+        gender: whose body the parameters are of: ``neutral`` in all rows, or ``record``: as each row's column says
+            (null there means neutral). ``RecordTable`` sets it by its rows.
+    """
 
     joint_set: str = "spin24"
     regressor: str = "smpl24+extra9"
     root: str = "pelvis"
     camera_frame: str = "x right, y down, z forward"
     units: str = "metres, radians, pixels"
-    gender: str = "neutral"
+    gender: str = NEUTRAL
     body: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
 

@@ -21,7 +21,16 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.parameters import MEND, BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
-from hmrtk.toolkit.records.record import BODY_COLUMNS, KIND, RECORD_SCHEMA, SCHEMA_VERSION, RecordMetadata
+from hmrtk.toolkit.records.record import (
+    BODY_COLUMNS,
+    GENDERED,
+    KIND,
+    NEUTRAL,
+    PER_RECORD,
+    RECORD_SCHEMA,
+    SCHEMA_VERSION,
+    RecordMetadata,
+)
 from hmrtk.toolkit.records.remote import Place
 
 _MEND = "mend the row or leave it out"
@@ -35,12 +44,14 @@ class RecordTable:
 
     Attributes:
         table: the pyarrow table; columns exactly those of ``RECORD_SCHEMA``, in that order.
-        metadata: joint set, regressor, frames, units, body fingerprint, provenance.
+        metadata: joint set, regressor, frames, units, gender, body fingerprint, provenance. Its gender is ``record``
+            as soon as a row has one, whatever the table was made or written with.
         place: where the rows came from, for error messages.
     """
 
     def __init__(self, table: pa.Table, metadata: RecordMetadata, place: str = "records") -> None:
-        self.table, self.metadata, self.place = _conform(table, place), metadata, place
+        self.table, self.place = _conform(table, place), place
+        self.metadata = _told_gender(metadata, self.table)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any], metadata: RecordMetadata, place: str = "records") -> RecordTable:
@@ -72,7 +83,7 @@ class RecordTable:
 
     @classmethod
     def concatenate(cls, tables: Sequence[RecordTable]) -> RecordTable:
-        """All rows of several tables; they must share their conventions and body.
+        """All rows of several tables; they must share their body and, but for the gender, their conventions.
 
         Raises:
             BodyMismatchError: the tables were made with different bodies.
@@ -82,10 +93,12 @@ class RecordTable:
         for other in tables[1:]:
             if other.metadata.body != first.metadata.body:
                 raise BodyMismatchError(other.place, first.metadata.body, other.metadata.body)
-            if replace(other.metadata, provenance={}) != replace(first.metadata, provenance={}):
+            if _shared(other.metadata) != _shared(first.metadata):
                 raise InputError(other.place, f"follows other conventions than {first.place}", "ingest both again")
         joined = pa.concat_tables([t.table for t in tables])
-        records = cls(joined, first.metadata, ", ".join(t.place for t in tables))
+        per_record = any(t.metadata.gender == PER_RECORD for t in tables)
+        metadata = replace(first.metadata, gender=PER_RECORD) if per_record else first.metadata
+        records = cls(joined, metadata, ", ".join(t.place for t in tables))
         records.validate()
         return records
 
@@ -180,6 +193,18 @@ class RecordTable:
                 self.take(rows).parameters().check(self.place)
             except InputError as error:
                 raise _renumbered(error, rows, self.place) from None
+
+
+def _shared(metadata: RecordMetadata) -> RecordMetadata:
+    """What tables must have in common to be joined: each row says its own gender, so that may differ."""
+    return replace(metadata, provenance={}, gender=NEUTRAL)
+
+
+def _told_gender(metadata: RecordMetadata, table: pa.Table) -> RecordMetadata:
+    """The metadata with the gender that the rows have: files of the first versions say neutral of all."""
+    if metadata.gender != NEUTRAL or not pc.any(pc.is_in(table["gender"], pa.array(GENDERED))).as_py():
+        return metadata
+    return replace(metadata, gender=PER_RECORD)
 
 
 def _conform(table: pa.Table, place: str) -> pa.Table:
