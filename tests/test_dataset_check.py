@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -171,6 +173,21 @@ def test_pictures_in_a_folder_of_their_own(tmp_path: Path, body: BodyModel) -> N
     )
 
 
+def test_pictures_in_a_zip(coco: Path, body: BodyModel) -> None:
+    """As ``datasets download --no-unpack`` leaves them."""
+    for split, count in (("train", 3), ("val", 2)):
+        with zipfile.ZipFile(coco / f"{split}2014.zip", "w") as file:
+            for picture in sorted((coco / f"{split}2014").iterdir())[:count]:
+                file.write(picture, f"{split}2014/{picture.name}")
+        shutil.rmtree(coco / f"{split}2014")
+    (line,) = [line for line in problems("coco", coco, body) if "missing" in line]
+    assert line.startswith(
+        f"{coco}/val2014/COCO_val2014_000000000011.jpg: listed in the annotation and missing; so is 1"
+    )
+    (coco / "val2014.zip").write_bytes((coco / "val2014.zip").read_bytes()[:100])
+    assert any("val2014.zip" in line for line in problems("coco", coco, body))
+
+
 def test_the_same_layout_of_another_dataset_is_known_by_its_pictures(tmp_path: Path, body: BodyModel) -> None:
     spin("3dpw", "3dpw_test.npz").write(tmp_path)
     (tmp_path / "3dpw_test.npz").rename(tmp_path / "coco_2014_train.npz")
@@ -185,9 +202,9 @@ def test_one_file_under_two_names(coco: Path, body: BodyModel) -> None:
     folder.joinpath("person_keypoints_val2014.json").write_bytes(
         folder.joinpath("person_keypoints_train2014.json").read_bytes()
     )
-    assert problems("coco", coco, body) == [
-        "person_keypoints_val2014.json: has the same content as person_keypoints_train2014.json of another split"
-    ]
+    (line,) = problems("coco", coco, body)
+    assert "person_keypoints_val2014.json: has the same content as " in line
+    assert line.endswith("person_keypoints_train2014.json of another split")
 
 
 def test_formats_of_the_same_name_are_told_apart(tmp_path: Path, body: BodyModel) -> None:

@@ -1,21 +1,23 @@
-"""Are the pictures there that an annotation lists? By the listings of their folders, each read once.
+"""Are the pictures there that an annotation lists? By the listings of their folders and archives, each read once.
 
 In: record tables and the folder of a copy; out: ``Findings``. Called by ``dataset_check``. A copy without any picture
-is no fault, annotation alone is enough for much; one that lacks some is.
+is no fault, annotation alone is enough for much; one that lacks some is. Pictures are looked for as ``shards`` looks
+for them (``picture_files``): a zip may stand for its folder.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 import pyarrow.compute as pc
 
+from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.copy_check import Findings
 from hmrtk.toolkit.records.manifest import Manifest
+from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.wording import counted
 
@@ -38,21 +40,14 @@ def picture_findings(tables: Mapping[str, RecordTable], root: Path) -> Findings:
     """
     paths = listed(tables.values())
     if not paths:
-        return Findings(notes=("no picture of a folder is listed: none was looked for",))
-    base = _base(root, paths)
-    if base is None:
-        return Findings(notes=(f"{root}: has none of the {counted(len(paths), 'picture')} listed: not checked",))
-    folders: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        folders[PurePosixPath(path).parent.as_posix()].append(path)
-    missing, short = list[str](), list[str]()
-    for folder, wanted in folders.items():
-        there = _names(base / folder)
-        for path in wanted:
-            if PurePosixPath(path).name not in there:
-                missing.append(path)
-            elif not _is_whole(base / path):
-                short.append(path)
+        return Findings(notes=("no picture is listed: none was looked for",))
+    try:
+        base = _base(root, paths)
+        if base is None:
+            return Findings(notes=(f"{root}: has none of the {counted(len(paths), 'picture')} listed: not checked",))
+        missing, short = _faults(base, paths)
+    except InputError as error:
+        return Findings((str(error),))
     return Findings(
         tuple(
             f"{base / found[0]}: {what}; so {'is' if len(found) == 1 else 'are'} {len(found)} of {len(paths)} pictures"
@@ -62,13 +57,26 @@ def picture_findings(tables: Mapping[str, RecordTable], root: Path) -> Findings:
     )
 
 
+def _faults(base: Path, paths: list[str]) -> tuple[list[str], list[str]]:
+    """Paths that are missing, and those of files in folders that have no end."""
+    pictures, folders = PictureFolder(base), dict[str, set[str] | None]()
+    missing, short = list[str](), list[str]()
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if folder not in folders:
+            folders[folder] = _names(base / folder) if (base / folder).is_dir() else None
+        names = folders[folder]
+        if not (pictures.find(path, path).exists() if names is None else name in names):
+            missing.append(path)
+        elif names is not None and not _is_whole(base / path):
+            short.append(path)
+    return missing, short
+
+
 def listed(tables: Iterable[RecordTable]) -> list[str]:
-    """The different pictures of some tables, in their order; not those in archives and videos."""
+    """The different pictures of some tables, in their order."""
     columns = (pc.unique(table.table["image_path"]).drop_null().to_pylist() for table in tables)
-    every = dict.fromkeys(path for column in columns for path in column)
-    return [
-        path for path in every if not any(parent.suffix.lower() in CONTAINERS for parent in PurePosixPath(path).parents)
-    ]
+    return list(dict.fromkeys(path for column in columns for path in column))
 
 
 def naming_findings(manifest: Manifest, fmt: str, tables: Mapping[str, RecordTable]) -> Findings:
@@ -83,12 +91,16 @@ def naming_findings(manifest: Manifest, fmt: str, tables: Mapping[str, RecordTab
     names = [PurePosixPath(pattern).name for pattern in patterns]
     problems = []
     for split, table in tables.items():
-        paths = listed([table])
+        paths = [path for path in listed([table]) if not _is_contained(path)]
         if names and paths and not any(_is_named(path, names) for path in paths):
             files = ", ".join(table.metadata.provenance["inputs"])
             expected = " or ".join(patterns)
             problems.append(f"{files} ({split}): lists pictures like {paths[0]!r}, this dataset's are {expected}")
     return Findings(tuple(problems))
+
+
+def _is_contained(path: str) -> bool:
+    return any(parent.suffix.lower() in CONTAINERS for parent in PurePosixPath(path).parents)
 
 
 def _is_named(path: str, names: list[str]) -> bool:
@@ -99,12 +111,17 @@ def _base(root: Path, paths: list[str]) -> Path | None:
     """The folder below which most of some pictures are: ``root`` or one in it; None when it has none of them."""
     sample = paths[:: max(1, len(paths) // SAMPLED)]
     places = [root, *sorted(p for p in root.iterdir() if p.is_dir())]
-    found = {place: sum((place / path).is_file() for path in sample) for place in places}
+    found = {place: _count(place, sample) for place in places}
     best = max(places, key=lambda place: found[place])
     if found[best]:
         return best
-    folders = {PurePosixPath(path).parent.as_posix() for path in sample} - {"."}
+    folders = {path.rpartition("/")[0] for path in sample} - {""}
     return next((place for place in places if any(_names(place / folder) for folder in folders)), None)
+
+
+def _count(place: Path, paths: list[str]) -> int:
+    pictures = PictureFolder(place)
+    return sum(pictures.find(path, path).exists() for path in paths)
 
 
 def _names(folder: Path) -> set[str]:
