@@ -56,13 +56,9 @@ def stats(console: Console, directory: Place | None, split: str | None, tail: fl
     now.
     """
     from hmrtk.toolkit.shards.statistics import shard_statistics
-    from hmrtk.toolkit.shards.throughput import LEAN, sample_throughput
 
-    directory = directory or console.workspace / "shards" / "embedded"
-    found = shard_statistics(directory, split, tail, console.progress)
-    choices = {"a network without maps": LEAN, "all columns": None} if seconds else {}
-    sizes = found.bytes_per_row()
-    measured = [sample_throughput(directory, n, columns, sizes, seconds, split) for n, columns in choices.items()]
+    found = shard_statistics(directory or console.workspace / "shards" / "embedded", split, tail, console.progress)
+    measured = _measured(found, seconds, split) if seconds else []
     console.result(found.summary() | {"throughput": [one.summary() for one in measured]}, stats_lines(found, measured))
 
 
@@ -132,6 +128,14 @@ def _picture_name(directory: Place, split: str | None, rows: list[int], seed: in
     parts = [directory.name or "shards", split or ""]
     parts += [f"row-{rows[0]}" if len(rows) == 1 else "rows", f"augmented-{seed}" if seed is not None else ""]
     return "-".join(part for part in parts if part)
+
+
+def _measured(found: ShardStatistics, seconds: float, split: str | None) -> list[Throughput]:
+    from hmrtk.toolkit.shards.throughput import LEAN, sample_throughput
+
+    root, sizes = found.index.root, found.bytes_per_row()
+    choices = {"a network without maps": LEAN, "all columns": None}
+    return [sample_throughput(root, what, columns, sizes, seconds, split) for what, columns in choices.items()]
 
 
 def stats_lines(found: ShardStatistics, measured: list[Throughput]) -> list[str]:
