@@ -12,7 +12,7 @@ from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.crops import REGION_FACTOR
 from hmrtk.toolkit.shards.augmentation import DEGREE, MULTI_CROPS, Augmentation, Change, augmentation
 
-PRESETS = ("none", "spin", "pymaf", "decomr", "cliff", "best_of_both")
+PRESETS = ("none", "spin", "pymaf", "pmnet", "danet", "decomr", "cliff", "best_of_both")
 
 
 def drawn(name, count=4000, seed=0):
@@ -43,7 +43,7 @@ def test_none_changes_nothing():
 
 
 def test_the_other_presets_add_one_thing_each():
-    assert drawn("pymaf", 50) == drawn("decomr", 50) == drawn("spin", 50)
+    assert all(drawn(name, 50) == drawn("spin", 50) for name in ("pymaf", "pmnet", "danet", "decomr"))
     assert abs(np.mean([change.upper_body for change in drawn("cliff")]) - 0.2) < 0.03
     assert abs(np.mean([change.occluder_seed is not None for change in drawn("best_of_both")]) - 0.5) < 0.03
 

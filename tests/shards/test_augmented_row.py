@@ -434,7 +434,8 @@ def test_flips_and_turns_forget_the_nearest_prototype(row, form):
     for change in (Change(flip=True), Change(turn=0.5)):
         new = apply(old, change, form)
         assert new["label"] == -1
-        assert np.isnan([new["distance"], new["distance_to_singular"]]).all()
+        assert np.isnan(new["distance"])
+        assert new["distance_to_singular"] == np.float32(0.3)  # of the record
     kept = apply(old, Change(scale=1.1, shift=(0.1, 0), gains=(1.1, 1, 1)), form)
     assert (kept["label"], kept["distance"]) == (4, np.float32(0.1))
 

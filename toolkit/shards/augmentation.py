@@ -6,12 +6,13 @@ down and applied again (``augmented_row.apply``). Called by data loading, once p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import cos, hypot, inf, pi, sin
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 
@@ -78,6 +79,31 @@ class Change:
                 raise UnknownNameError("field of a change", name, known)
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         return cls(**given)
+
+
+class Changes(NamedTuple):
+    """One ``Change`` for each of B rows, as arrays.
+
+    Attributes:
+        flip, upper_body: (B,) bool. turn, scale: (B,) float64. shift: (B, 2) and gains: (B, 3) float64.
+        occluder_seed: of each row, or None. occluder_count: of each row.
+    """
+
+    flip: NDArray[np.bool_]
+    turn: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    occluder_seed: list[int | None]
+    occluder_count: list[tuple[int, int]]
+    upper_body: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, changes: Sequence[Change]) -> Changes:
+        """Stack them."""
+        columns = {name: [getattr(change, name) for change in changes] for name in cls._fields}
+        lists = ("occluder_seed", "occluder_count")
+        return cls(**{name: v if name in lists else np.array(v) for name, v in columns.items()})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -157,17 +183,20 @@ _PRESETS = {
     "none": _NOTHING,
     "spin": Augmentation(),
     "pymaf": Augmentation(),
+    "pmnet": Augmentation(),
+    "danet": Augmentation(),
     "decomr": Augmentation(),
     "cliff": Augmentation(upper_body=0.2),
     "best_of_both": Augmentation(occlusion=0.5),
 }
-"""PyMAF and DecoMR took SPIN's data loading over with its numbers. CLIFF's own is not published: this is BEDLAM's
-training of CLIFF without its colour filters (albumentations). Best of Both (§3.4) scales, turns, flips, multiplies the
-channels and occludes, without numbers: SPIN's, and occlusion every other time."""
+"""PyMAF, DaNet and DecoMR took SPIN's data loading over with its numbers (DaNet turns only in-the-wild pictures).
+PM-Net names none; its baseline is SPIN. CLIFF's own is not published: this is BEDLAM's training of CLIFF without its
+colour filters (albumentations). Best of Both (§3.4) scales, turns, flips, multiplies the channels and occludes, without
+numbers: SPIN's, and occlusion every other time."""
 
 
 def augmentation(name: str) -> Augmentation:
-    """A preset by name: none, spin, pymaf, decomr, cliff or best_of_both.
+    """A preset by name: none, spin, pymaf, pmnet, danet, decomr, cliff or best_of_both.
 
     Raises:
         UnknownNameError: the message lists the known ones.

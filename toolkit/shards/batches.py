@@ -25,12 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from hmrtk.toolkit.engine.worker import processors
 from hmrtk.toolkit.errors import HmrtkError, InputError
 from hmrtk.toolkit.shards.buffers import Buffers
-from hmrtk.toolkit.shards.codec import decode_image_into
+from hmrtk.toolkit.shards.cropper import CropBatch, decode_picture
 from hmrtk.toolkit.shards.schema import array_shape
 from hmrtk.toolkit.shards.streams import ReaderError, ShardStream
 from hmrtk.toolkit.shards.tensors import widened
@@ -43,10 +44,18 @@ _PARTS = 2  # tasks per thread and batch: small enough that none waits long for 
 
 @dataclass
 class _Started:
-    """A batch whose parts are being decoded."""
+    """A batch whose parts are being decoded.
+
+    Attributes:
+        narrow: its narrow columns, but those that the parts still fill.
+        wide: room for the pictures and maps.
+        crops: what a cropper knows of its rows.
+    """
 
     slots: list[Slot]
+    narrow: dict[str, Any]
     wide: dict[str, torch.Tensor]
+    crops: CropBatch | None
     parts: list[Future[None]]
 
 
@@ -141,57 +150,63 @@ class ShardBatches(IterableDataset):
 
     def _start(self, slots: list[Slot], pool: ThreadPoolExecutor) -> _Started:
         """Give the pictures and maps of a batch to the threads."""
-        wide = {name: self._memory(name, len(slots)) for name in self._wide()}
+        decoder, cropper = self.dataset.decoder, self.dataset.cropper
+        stored = self._wide()
+        narrow = {name: _gathered(name, slots) for name in decoder.columns if name not in stored}
+        if "image" in stored:
+            narrow["has_image"] = np.array([window.value("image", place) is not None for window, place in slots])
+        crops = None if cropper is None else cropper.begin(narrow, [window.key(place) for window, place in slots])
+        shapes = {name: self._stored(name) for name in stored} if cropper is None else cropper.wide(stored, decoder)
+        wide = {name: self._memory(name, len(slots), *shape) for name, shape in shapes.items()}
         size = -(-len(slots) // (self.threads * _PARTS))
         parts = [slice(first, first + size) for first in range(0, len(slots), size)] if wide else []
-        return _Started(slots, wide, [pool.submit(self._decode, slots, wide, part) for part in parts])
+        work = [pool.submit(self._decode, slots, wide, part, crops) for part in parts]
+        if cropper is not None and crops is not None:
+            work.append(pool.submit(cropper.label, crops, [window.labelled_by for window, _ in slots]))
+        return _Started(slots, narrow if crops is None else crops.columns, wide, crops, work)
 
-    def _decode(self, slots: list[Slot], wide: dict[str, torch.Tensor], part: slice) -> None:
-        arrays = {name: tensor.numpy() for name, tensor in wide.items() if tensor.dtype != torch.float32}
+    def _decode(self, slots: list[Slot], wide: dict[str, torch.Tensor], part: slice, crops: CropBatch | None) -> None:
         for row in range(*part.indices(len(slots))):
             window, place = slots[row]
-            for name, tensor in wide.items():
+            room = {name: tensor[row] for name, tensor in wide.items()}
+            if crops is not None and self.dataset.cropper is not None:
+                arrays = {name: tensor.numpy() for name, tensor in room.items()}
+                self.dataset.cropper.fill(crops, row, slots[row], arrays)
+                continue
+            for name, out in room.items():
                 value = window.value(name, place)
                 if name == "image":
-                    _decode_picture(value, arrays[name][row], window.name(place))
-                elif tensor.dtype == torch.float32:
-                    widened(value, tensor[row])
+                    decode_picture(value, out.numpy(), window.name(place))
+                elif out.dtype == torch.float32:
+                    widened(value, out)
                 else:
-                    arrays[name][row] = value
+                    out.numpy()[...] = value
 
     def _finish(self, started: _Started) -> dict[str, Any]:
-        """The batch, when its parts are done; the narrow columns are gathered meanwhile."""
-        decoder = self.dataset.decoder
-        batch: dict[str, Any] = {}
-        for name in decoder.columns:
-            if name == "image":
-                batch["has_image"] = torch.tensor([w.value(name, place) is not None for w, place in started.slots])
-            if name not in started.wide:
-                batch[name] = _gathered(name, started.slots)
-            else:
-                batch[name] = started.wide[name].permute(0, 3, 1, 2) if name == "image" else started.wide[name]
-        batch["cursor"] = torch.empty((len(started.slots), 3), dtype=torch.int64)
-        if self.pin:
-            batch = {
-                n: v.pin_memory() if isinstance(v, torch.Tensor) and n not in started.wide else v
-                for n, v in batch.items()
-            }
+        """The batch, when its parts are done."""
         for part in started.parts:
             part.result()
-        return batch
+        narrow = {name: _tensor(values) for name, values in started.narrow.items()}
+        narrow["cursor"] = torch.empty((len(started.slots), 3), dtype=torch.int64)
+        if self.pin:
+            narrow = {n: v.pin_memory() if isinstance(v, torch.Tensor) else v for n, v in narrow.items()}
+        wide = {n: v.permute(0, 3, 1, 2) if n == "image" else v for n, v in started.wide.items()}
+        return {**narrow, **wide}
 
     def _wide(self) -> list[str]:
         decoder = self.dataset.decoder
         return [*decoder.wide, *(["image"] if "image" in decoder.columns else [])]
 
-    def _memory(self, name: str, rows: int) -> torch.Tensor:
-        """Room for a wide column of a batch. Pinned memory is torch's to use again: a copy may still be under way."""
+    def _stored(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and type of a wide column as it is stored."""
         decoder = self.dataset.decoder
-        shape: tuple[int, ...] = (decoder.region_px, decoder.region_px, 3)
-        dtype: np.dtype[Any] = np.dtype(np.uint8)
-        if name != "image":
-            field = decoder.schema.field(name)
-            shape, dtype = array_shape(field) or (), np.dtype(field.type.value_type.to_pandas_dtype())
+        if name == "image":
+            return (decoder.region_px, decoder.region_px, 3), np.dtype(np.uint8)
+        field = decoder.schema.field(name)
+        return array_shape(field) or (), np.dtype(field.type.value_type.to_pandas_dtype())
+
+    def _memory(self, name: str, rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
+        """Room for a wide column of a batch. Pinned memory is torch's to use again: a copy may still be under way."""
         if dtype == np.float16 and not self.half:
             dtype = np.dtype(np.float32)
         if self.pin:
@@ -200,15 +215,8 @@ class ShardBatches(IterableDataset):
         return torch.from_numpy(self._buffers.take(name, (rows, *shape), dtype))
 
 
-def _decode_picture(data: memoryview | None, out: np.ndarray, place: str) -> None:
-    if data is None:
-        out[:] = 0
-    else:
-        decode_image_into(data, out, place)
-
-
-def _gathered(name: str, slots: list[Slot]) -> Any:
-    """A narrow column of a batch: a list of text, or a tensor."""
+def _gathered(name: str, slots: list[Slot]) -> NDArray[Any] | list[str]:
+    """A narrow column of a batch: a list of text, or an array."""
     text: list[str] = []
     arrays = []
     for _, run in itertools.groupby(slots, lambda slot: id(slot[0])):
@@ -218,9 +226,12 @@ def _gathered(name: str, slots: list[Slot]) -> Any:
             text += [column[place] for place in places]
         else:
             arrays.append(column[places])
-    if text:
-        return text
-    values = np.concatenate(arrays)
+    return text or np.concatenate(arrays)
+
+
+def _tensor(values: NDArray[Any] | list[str]) -> torch.Tensor | list[str]:
+    if isinstance(values, list):
+        return values
     if values.dtype.kind == "f":
         return torch.from_numpy(values.astype(np.float32))
     return torch.from_numpy(values.astype(bool if values.dtype == bool else np.int64))

@@ -81,12 +81,13 @@ class ShardMixture(ShardStream):
     """Rows of several data sets.
 
     Args:
-        sources: name → reader; all with the same columns and sizes. Their seeds, buffers and ``drop_uneven`` count,
-            their ranks do not. Memory: the windows of all of them.
+        sources: name → reader; all with the same columns, sizes and cropper. Their seeds, buffers and
+            ``drop_uneven`` count, their ranks do not. Memory: the windows of all of them.
         weights: name → relative weight, or the name of one of ``MIXES``, whose names the sources then have.
         rows: of an epoch, over all ranks; default: those of the largest source, as in SPIN.
         seed: of the draw.
         rank, world: this process among the training processes.
+        drop_uneven: every stream gives the same number of rows, so that ranks stay in step.
 
     Raises:
         InputError: no sources, weights that do not fit them, sources that differ in columns or sizes; while iterating,
@@ -94,7 +95,7 @@ class ShardMixture(ShardStream):
         UnknownNameError: an unknown mix.
     """
 
-    same = ("rows", "seed", "world", "weights", "parts")
+    same = ("rows", "seed", "world", "weights", "parts", "crops")
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class ShardMixture(ShardStream):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        drop_uneven: bool = False,
     ) -> None:
         super().__init__(seed, rank, world)
         if not sources:
@@ -117,7 +119,9 @@ class ShardMixture(ShardStream):
             weights = MIXES[weights].weights(sizes)
         self.weights = _shares(weights, self.sources)
         self.decoder = _alike(self.sources)
+        self.cropper = next(iter(self.sources.values())).cropper
         self._rows = max(sizes.values()) if rows is None else rows
+        self.drop_uneven = drop_uneven
 
     @property
     def rows(self) -> int:
@@ -130,6 +134,8 @@ class ShardMixture(ShardStream):
         return [[n, s.rows, s.split, s.seed, s.buffer, s.shuffle, s.drop_uneven] for n, s in self.sources.items()]
 
     def length(self, stream: int, streams: int) -> int:
+        if self.drop_uneven:
+            return self.rows // streams
         return self.rows * (stream + 1) // streams - self.rows * stream // streams
 
     def slots(self, stream: int, streams: int, skip: int, pool: Executor | None = None) -> Iterator[Slot]:
@@ -155,13 +161,15 @@ class ShardMixture(ShardStream):
 
     def _endless(self, name: str, stream: int, streams: int, skip: int, pool: Executor | None) -> Iterator[Slot]:
         """The rows of a stream of a source, pass after pass, from row ``skip`` on."""
-        source = self.sources[name]
+        source, position = self.sources[name], list(self.sources).index(name)
         length = source.length(stream, streams)
         if not length:
             raise InputError(name, f"has {source.rows} rows, fewer than the {streams} streams of all ranks and workers")
         number, skip = divmod(skip, length)
         while True:
-            yield from source.slots_of(self.epoch * _PASSES + number, stream, streams, skip, pool)
+            for window, place in source.slots_of(self.epoch * _PASSES + number, stream, streams, skip, pool):
+                window.source = position
+                yield window, place
             number, skip = number + 1, 0
 
 
@@ -185,6 +193,7 @@ def _alike(sources: Mapping[str, ShardDataset]) -> Any:
             ("columns", one.decoder.columns, other.decoder.columns),
             ("picture size", one.decoder.region_px, other.decoder.region_px),
             ("map sizes", one.decoder.schema, other.decoder.schema),
+            ("crops", one.crops, other.crops),
         ):
             if ours != theirs:
                 raise InputError("mixture", f"{name} has other {what} than {first}", "read both alike")

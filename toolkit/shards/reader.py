@@ -21,15 +21,17 @@ workers continues with the very next batch::
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.remote import Place
+from hmrtk.toolkit.shards.cropper import Cropper, cropped_decoder
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.order import Piece, RowOrder
-from hmrtk.toolkit.shards.rows import RowDecoder, RowGroups
+from hmrtk.toolkit.shards.rows import RowGroups
 from hmrtk.toolkit.shards.streams import ReaderError, ShardStream
 from hmrtk.toolkit.shards.tensors import to_tensors
 from hmrtk.toolkit.shards.windows import Slot, load_windows
@@ -43,12 +45,14 @@ class ShardDataset(ShardStream):
     Args:
         root: a folder written by ``build_shards``.
         split: train, val, …; None reads every split.
-        columns: names of ``shard_schema`` to read; None reads all. Only these are read from disk.
+        columns: names of ``shard_schema`` to read; None reads all. Only these are read from disk, and those that the
+            cropper needs beside them.
         shuffle: False gives the rows in file order.
         seed: of the order.
         buffer: rows of a shuffle window. They are held undecoded: about 40 KB a row with pictures, 350 KB with every
             map, per worker.
         rank, world: this process among the training processes.
+        cropper: gives the network's crop of each row instead of its region, changed at random or not (``cropper``).
         drop_uneven: every stream gives the same number of rows, so that ranks stay in step; fewer rows than there are
             streams are left out per epoch. By default none is left out.
 
@@ -62,7 +66,7 @@ class ShardDataset(ShardStream):
         ReaderError: the same, when it happens in a DataLoader worker.
     """
 
-    same = ("rows", "seed", "split", "world", "shuffle", "buffer")
+    same = ("rows", "seed", "split", "world", "shuffle", "buffer", "crops")
 
     def __init__(
         self,
@@ -76,13 +80,15 @@ class ShardDataset(ShardStream):
         rank: int = 0,
         world: int = 1,
         drop_uneven: bool = False,
+        cropper: Cropper | None = None,
     ) -> None:
         super().__init__(seed, rank, world)
         if buffer < 1:
             raise InputError("buffer", f"expected at least 1 row, got {buffer}")
         self.index = ShardIndex.read(root)
-        self.decoder = RowDecoder(self.index, columns)
+        self.decoder, self.cropper = cropped_decoder(self.index, columns, cropper), cropper
         self.groups = RowGroups(self.index, split)
+        self._starts = [0, *itertools.accumulate(self.groups.sizes)]
         self.split, self.shuffle, self.buffer, self.drop_uneven = split, shuffle, buffer, drop_uneven
 
     @property
@@ -102,7 +108,8 @@ class ShardDataset(ShardStream):
     ) -> Iterator[Slot]:
         """As ``slots``, of any epoch."""
         windows = self._order(epoch).windows(stream, streams, skip, self.drop_uneven)
-        for window in load_windows(windows, self.decoder, self.read, pool):
+        for window in load_windows(windows, self.decoder, self.read, pool, self._starts, epoch):
+            window.labelled_by = self.index.prototypes
             for place in range(len(window.rows)):
                 yield window, place
 

@@ -16,10 +16,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.remote import Place, RemotePath
+from hmrtk.toolkit.shards.cropper import Cropper, cropped_decoder
 from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.lists import NULL
 from hmrtk.toolkit.shards.offsets import shard_offsets
@@ -36,6 +38,7 @@ class ShardMap(Dataset):
             but pictures.
         kept_groups: row groups kept in memory: with every map 16 MB each.
         save: keep offset indexes that have to be made.
+        cropper: as for ``ShardDataset``.
         verify: check the CRC-32 of each picture, 1 µs per KB; decoding takes thirty times as long.
 
     Each row is a dict as ``ShardDataset`` gives it, without ``cursor``. Safe to use from several threads and from
@@ -56,11 +59,13 @@ class ShardMap(Dataset):
         kept_groups: int = 4,
         save: bool = True,
         verify: bool = True,
+        cropper: Cropper | None = None,
     ) -> None:
         if kept_groups < 1:
             raise InputError("kept_groups", f"expected at least 1, got {kept_groups}")
         self.index = ShardIndex.read(root)
-        self.decoder = RowDecoder(self.index, columns)
+        self.decoder, self.cropper = cropped_decoder(self.index, columns, cropper), cropper
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # persistent workers see set_epoch
         self.groups = RowGroups(self.index, split)
         self.kept_groups, self.save, self.verify = kept_groups, save, verify
         self._entries = self.index.entries(split)
@@ -96,8 +101,19 @@ class ShardMap(Dataset):
         rows: list[dict[str, Any]] = [{}] * len(located)
         for number in sorted(range(len(located)), key=lambda i: located[i]):
             group, inside = located[number]
-            rows[number] = to_tensors(self._row(group, inside, pictures[number]))
+            row = self._row(group, inside, pictures[number])
+            if self.cropper is not None:
+                row = self.cropper.row(row, (self.epoch, 0, numbers[number]), self.index.prototypes)
+            rows[number] = to_tensors(row)
         return rows
+
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, which chooses how a cropper changes the rows; call it before each."""
+        self._epoch.fill_(epoch)
 
     def encoded(self, positions: Sequence[int]) -> list[memoryview | None]:
         """The pictures of rows as they are stored (JPEG), from local files without a copy; None where there is none."""

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from hmrtk.toolkit.errors import HmrtkError, InputError
+from hmrtk.toolkit.shards.cropper import Cropper
 from hmrtk.toolkit.shards.rows import RowDecoder
 from hmrtk.toolkit.shards.tensors import to_tensors
 from hmrtk.toolkit.shards.windows import Slot
@@ -33,6 +34,7 @@ class ShardStream(IterableDataset):
 
     Attributes:
         decoder: of the rows; says which columns there are.
+        cropper: makes the crops of its rows; None gives rows as they are stored.
         same: names of the attributes in which a token and the reader that it is loaded into must agree.
 
     Raises:
@@ -40,6 +42,7 @@ class ShardStream(IterableDataset):
     """
 
     decoder: RowDecoder
+    cropper: Cropper | None
     same: tuple[str, ...]
 
     def __init__(self, seed: int, rank: int, world: int) -> None:
@@ -93,7 +96,15 @@ class ShardStream(IterableDataset):
     def _decoded(self, workers: int, worker: int) -> Iterator[dict[str, Any]]:
         stream, streams, skip = self.enter(workers, worker)
         for count, (window, place) in enumerate(self.slots(stream, streams, skip), start=skip + 1):
-            yield {**to_tensors(window.row(place)), "cursor": torch.tensor([stream, streams, count])}
+            row = window.row(place)
+            if self.cropper is not None:
+                row = self.cropper.row(row, window.key(place), window.labelled_by)
+            yield {**to_tensors(row), "cursor": torch.tensor([stream, streams, count])}
+
+    @property
+    def crops(self) -> dict[str, Any] | None:
+        """``Cropper.identity``: what a token must find again."""
+        return None if self.cropper is None else self.cropper.identity
 
     def enter(self, workers: int = 1, worker: int = 0) -> tuple[int, int, int]:
         """Which stream a worker reads, how many streams there are, and how many of its rows were used already.

@@ -35,6 +35,11 @@ def _tensor(name: str, value: Any) -> Any:
     return torch.from_numpy(array.astype(bool if array.dtype == bool else np.int64))
 
 
+def widen(values: NDArray[np.float16], out: NDArray[np.float32]) -> None:
+    """Fill ``out``, contiguous, with half precision numbers, as ``widened``."""
+    widened(values, torch.from_numpy(out))
+
+
 def widened(values: NDArray[np.float16], out: torch.Tensor) -> torch.Tensor:
     """Fill ``out`` (float32, contiguous) with half precision numbers, on this thread.
 

@@ -1,0 +1,149 @@
+"""``NearestPrototype``: the labels of a few bodies at a time, exactly as ``prototypes.measure.assign`` gives them.
+
+In: bodies, such as those of a batch after augmentation. Out: label, distance, distance to the singular prototype. Used
+by ``Cropper``: a mirrored or turned body has another nearest prototype than the one that its shard names.
+
+The prototypes are posed once. A body is posed and compared with all of them in float32, in eight partial sums per 512
+numbers; what this can be off by is bounded, and every prototype within the bound of the best is compared again in
+float64, term by term. So labels are those of a full float64 search, ties included.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import BodyParameters
+from hmrtk.toolkit.body.parts import P3DH_WEIGHTS, vertex_weights
+from hmrtk.toolkit.prototypes.features import pose_prototypes
+from hmrtk.toolkit.prototypes.measure import nearest_parameters
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.prototypes.vertex_kernels import mean_length, weighted_square
+
+_PIECE = 512
+"""Numbers that are added in float32 before their sum goes into a float64."""
+_SUM_ERROR = 2.0**-16
+"""Relative error of such a sum: 512 additions of 2^-24 at most, and as much again for the squares."""
+_ROUNDING = 2.0**-23
+"""Of a weighted coordinate and of a difference, relative to the largest that there is."""
+
+
+class Nearest(NamedTuple):
+    """Of N bodies: ``label`` (N,) int32; ``distance`` and ``distance_to_singular`` (N,) float32 metres (``Labels``)."""
+
+    label: NDArray[np.int32]
+    distance: NDArray[np.float32]
+    distance_to_singular: NDArray[np.float32]
+
+
+class NearestPrototype:
+    """Callable: bodies → ``Nearest``. Picklable; poses the prototypes at the first call. May be called from threads.
+
+    Args:
+        prototypes: the set.
+        body: the body it lives on.
+
+    Raises:
+        BodyMismatchError: the set was made with another body.
+    """
+
+    def __init__(self, prototypes: PrototypeSet, body: BodyModel) -> None:
+        prototypes.check_body(body)
+        self.prototypes, self.arrays = prototypes, body.arrays
+        self.method = prototypes.metadata.get("method")
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept: tuple[str, ...] = ("prototypes", "arrays", "method")
+        return {name: self.__dict__[name] for name in kept}
+
+    @cached_property
+    def _body(self) -> BodyModel:
+        return BodyModel(self.arrays, threads=1)  # loaders use all cores as it is
+
+    @cached_property
+    def _tables(self) -> _Tables:
+        body = self._body
+        weights = np.ones(len(body.v_template))
+        if self.method != "3dh":
+            weights = vertex_weights(body, self.prototypes.metadata.get("weights") or P3DH_WEIGHTS).astype(np.float64)
+        posed = pose_prototypes(body, self.prototypes.parameters)
+        return _Tables(
+            posed,
+            pose_prototypes(body, self.prototypes.singular)[0],
+            weights**2,
+            weights.astype(np.float32),
+            (posed * weights.astype(np.float32)[:, None]).reshape(len(posed), -1),
+        )
+
+    def __call__(self, bodies: BodyParameters) -> Nearest:
+        """Label bodies, all finite; ``transl`` does not matter."""
+        tables, n = self._tables, len(bodies)
+        found = Nearest(np.zeros(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32))
+        posed = self._body.pose(bodies.replaced(transl=np.zeros((n, 3)))).vertices
+        if self.method == "naive":
+            found.label[:] = nearest_parameters(bodies, self.prototypes.parameters)[0]
+        else:
+            _search(posed, tables.posed, tables.squares, tables.weights, tables.weighted, found.label)
+        _measure(posed, tables.posed, tables.singular, *found)
+        return found
+
+
+class _Tables(NamedTuple):
+    """posed (K, V, 3) and singular (V, 3) float32 metres; squared weights (V,) float64, weights (V,) float32; weighted
+    coordinates (K, 3V) float32.
+    """
+
+    posed: NDArray[np.float32]
+    singular: NDArray[np.float32]
+    squares: NDArray[np.float64]
+    weights: NDArray[np.float32]
+    weighted: NDArray[np.float32]
+
+
+@njit(cache=True, nogil=True)
+def _search(vertices, centres, squares, weights, weighted, label):  # type: ignore[no-untyped-def]
+    """label (n,): the centre with the least γ in float64; ties go to the lowest index."""
+    count = centres.shape[0]
+    own, rough = np.empty(weighted.shape[1], np.float32), np.empty(count)
+    for n in range(vertices.shape[0]):
+        most = np.float32(0)
+        for v in range(vertices.shape[1]):
+            for x in range(3):
+                own[3 * v + x] = vertices[n, v, x] * weights[v]
+                most = max(most, abs(own[3 * v + x]))
+        for k in range(count):
+            rough[k] = _rough_square(own, weighted[k])
+        best, limit = np.inf, rough.min()
+        off = 4 * most * _ROUNDING * np.sqrt(own.size)  # metres: how far the rounded bodies are from the true ones
+        for k in range(count):
+            low = np.sqrt(rough[k] * (1 - _SUM_ERROR)) - off
+            if low * low <= (np.sqrt(limit * (1 + _SUM_ERROR)) + off) ** 2 or low < 0:
+                gamma = weighted_square(vertices[n], centres[k], squares)
+                if gamma < best:
+                    best = gamma
+                    label[n] = k
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _rough_square(a, b):  # type: ignore[no-untyped-def]
+    """Squared distance of two float32 vectors; ``fastmath`` lets the partial sums lie side by side."""
+    total = 0.0
+    for start in range(0, a.size, _PIECE):
+        part = np.float32(0)
+        for i in range(start, min(start + _PIECE, a.size)):
+            difference = a[i] - b[i]
+            part += difference * difference
+        total += part
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _measure(vertices, centres, singular, label, distance, to_singular):  # type: ignore[no-untyped-def]
+    for n in range(vertices.shape[0]):
+        distance[n] = mean_length(vertices[n], centres[label[n]])
+        to_singular[n] = mean_length(vertices[n], singular)
