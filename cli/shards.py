@@ -30,7 +30,7 @@ def shards() -> None:
     """Look at finished shards: count what they hold, draw rows."""
 
 
-@shards.command("stats")
+@shards.command("stats", short_help="Count what shards hold; measure reading.")
 @click.argument("directory", type=PLACE, required=False)
 @click.option("--split", help="Only this split.")
 @click.option(
@@ -62,7 +62,7 @@ def stats(console: Console, directory: Place | None, split: str | None, tail: fl
     console.result(found.summary() | {"throughput": [one.summary() for one in measured]}, stats_lines(found, measured))
 
 
-@shards.command("show")
+@shards.command("show", short_help="Draw rows: picture, keypoints, body, maps.")
 @click.argument("directory", type=PLACE, required=False)
 @click.option("--row", "numbers", type=click.IntRange(min=0), multiple=True, help="A row's number; may be repeated.")
 @click.option("--sample-id", "samples", multiple=True, metavar="ID", help="A row by its sample_id; may be repeated.")
@@ -72,9 +72,7 @@ def stats(console: Console, directory: Place | None, split: str | None, tail: fl
 @click.option(
     "--augmentation",
     "preset",
-    default="spin",
-    show_default=True,
-    help="Which: none (the plain crop), spin, pymaf, decomr, cliff or best_of_both.",
+    help="Which: none (the plain crop), spin, pymaf, decomr, cliff or best_of_both. [spin]",
 )
 @click.option("--out", type=PLACE, help="Picture (.png or .jpg); default: <workspace>/rows/<name of the folder>.png.")
 @body_option
@@ -88,7 +86,7 @@ def show(
     count: int | None,
     split: str | None,
     seed: int | None,
-    preset: str,
+    preset: str | None,
     out: Place | None,
     body_path: Path | None,
 ) -> None:
@@ -105,7 +103,9 @@ def show(
     from hmrtk.toolkit.synthesis.picture import encode_png
 
     directory = directory or console.workspace / "shards" / "embedded"
-    change = augmentation(preset) if seed is not None else None
+    if preset is not None and seed is None:
+        seed = 0
+    change = augmentation(preset or "spin") if seed is not None else None
     panels = RowPanels(directory, load_body(body_path), split)
     rows = _chosen_rows(panels, numbers, samples, count)
     out = out or console.workspace / "rows" / f"{_picture_name(directory, split, rows, seed)}.png"

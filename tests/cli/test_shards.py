@@ -21,9 +21,10 @@ def test_show_rows_of_shards(hmrtk: Callable[..., Any], failing: Callable[..., s
     assert several.json["rows"] == [1, 0, 4]
     assert (tmp_path / "s.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert "look at" in hmrtk("shards", "show").out
+    assert hmrtk("shards", "show", "--row", 0, "--augmentation", "none", "--json").json["augmented"]
     assert "has no row 5: expected 0 … 4" in failing("shards", "show", "--row", 5)
     assert "has no sample_id 'x'" in failing("shards", "show", "--sample-id", "x")
-    assert "unknown augmentation 'wild'" in failing("shards", "show", "--augment", 1, "--augmentation", "wild")
+    assert "unknown augmentation 'wild'" in failing("shards", "show", "--augmentation", "wild")
 
 
 def test_count_what_shards_hold(hmrtk: Callable[..., Any], failing: Callable[..., str]) -> None:
