@@ -107,7 +107,7 @@ BAD: dict[str, list[tuple[Change, str]]] = {
         (without("pose"), r"x: has no pose \(it has pred_joints, betas, camera\)"),
         (without("betas"), r"x: has no betas"),
         (edited("pose", by=narrow), r"x: pose has shape \(16, 71\), expected \(16, 72\) or \(16, 24, 3, 3\)"),
-        (edited("pose", by=put((5, 3), np.nan)), "x row 5: pose has NaN or infinite values"),
+        (edited("betas", by=put((5, 3), np.nan)), "x row 5: betas has NaN or infinite values"),
         (edited("betas", by=put((5, 3), 60)), r"x row 5: \|betas\| reaches 60.0"),
         (edited("betas", by=shorter), r"x: betas has shape \(15, 10\), expected 16 rows"),
         (edited("pred_joints", by=narrow), r"x: pred_joints has shape \(16, 16, 3\), expected \(16, 17, 3\)"),

@@ -7,7 +7,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.evaluation.importers.bodies import axis_angles, body_parameters, rows_of, same_count, ten_betas
+from hmrtk.toolkit.evaluation.importers.bodies import (
+    axis_angles,
+    body_parameters,
+    rows_of,
+    same_count,
+    ten_betas,
+    torchgeometry_axis_angles,
+)
 
 POSE = np.random.default_rng(0).normal(0, 0.5, (3, 24, 3))
 MATRICES = Rotation.from_rotvec(POSE.reshape(-1, 3)).as_matrix().reshape(3, 24, 3, 3)
@@ -42,6 +49,16 @@ def test_bad_poses_are_refused() -> None:
     refused("pose has no rows", np.zeros((0, 72)))
     refused("pose has no rows", 3.0)
     refused("pose is not an array of numbers", [["a"] * 72])
+
+
+def test_rows_with_nan_are_named_and_kept_apart() -> None:
+    bad = POSE.reshape(3, 72).copy()
+    bad[1, 5] = np.nan
+    found, broken = torchgeometry_axis_angles(bad, "pose", "f")
+    assert broken == {1: "its pose has NaN or infinite values"}
+    np.testing.assert_array_equal(found[[0, 2]], POSE[[0, 2]])
+    assert not found[1].any()
+    assert torchgeometry_axis_angles(MATRICES, "pose", "f")[1] == {}
 
 
 def test_betas_beyond_the_tenth_go_only_where_they_are_zero() -> None:

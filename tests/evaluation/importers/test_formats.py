@@ -70,6 +70,17 @@ def cliff(crowd: Crowd, folder: Path, body: BodyModel) -> list[Path]:
     return [files.write_npz(folder / "cliff.npz", files.cliff_columns(crowd, SHUFFLED, body))]
 
 
+def cliff_video(crowd: Crowd, folder: Path, body: BodyModel) -> list[Path]:
+    paths = []
+    for v in VIDEOS:
+        rows = of_video(crowd, v)
+        columns = files.cliff_columns(crowd, rows, body)
+        columns["imgname"] = [f"/data/{v}/imgs/{frame + 1:06d}.png" for frame in range(FRAMES)]
+        columns["detection_all"][:, 0] = crowd.frames[rows]
+        paths.append(files.write_npz(folder / f"{v}.npz", columns))
+    return paths
+
+
 def hybrik(crowd: Crowd, folder: Path, body: BodyModel) -> list[Path]:
     names = [crowd.images[row] for row in SHUFFLED]
     return [files.write_pickle(folder / "res.pk", files.hybrik_columns(crowd, SHUFFLED, body, names))]
@@ -123,6 +134,7 @@ CASES: dict[str, tuple[Writer, str, str]] = {
     "pymaf": (pymaf, "pymaf_pkl", "frame and box"),
     "pymaf mixed up": (pymaf_mixed, "pymaf_pkl_mixed", "frame and box"),
     "cliff": (cliff, "cliff_npz", "image and box"),
+    "cliff on videos": (cliff_video, "cliff_npz", "frame and box"),
     "hybrik": (hybrik, "hybrik_pk", "image and box"),
     "hybrik on videos": (hybrik_video, "hybrik_pk", "frame and box"),
     "eft": (eft, "eft_pkl", "image and box"),

@@ -96,6 +96,22 @@ def test_the_video_is_in_the_path_or_given(crowd: Crowd, body: BodyModel, tmp_pa
     assert len(whole.predictions) == len(rows)
 
 
+def test_rows_without_a_body_are_records_without_a_result(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:
+    columns = files.spin_columns(crowd, body)
+    columns["pose"][5, 3] = np.nan
+    one = files.write_npz(tmp_path / "one.npz", {name: value[:4] for name, value in columns.items()})
+    two = files.write_npz(tmp_path / "two.npz", {name: value[4:] for name, value in columns.items()})
+    with pytest.raises(InputError) as caught:
+        import_predictions([one, two], crowd.records, body, ImportConfig("spin_npz"))
+    assert str(caught.value) == (
+        f"{one} and 1 more: 1 of 16 records have no result, matched by order; the first: "
+        f"'3dpw/test/imageFiles/courtyard_00/image_00002.jpg/1' ({two} row 1: its pose has NaN or infinite values) "
+        "(--missing drop keeps the other 15, and says so)"
+    )
+    done = import_predictions([one, two], crowd.records, body, ImportConfig("spin_npz", missing="drop"))
+    assert done.records.sample_ids == [*crowd.records.sample_ids[:5], *crowd.records.sample_ids[6:]]
+
+
 def test_several_files_must_have_the_same(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:
     columns = files.spin_columns(crowd, body)
     one = files.write_npz(tmp_path / "one.npz", {name: value[:9] for name, value in columns.items()})

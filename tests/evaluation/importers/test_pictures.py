@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.evaluation.importers.pictures import frame_keys, name_keys, record_frames, video_name
+from hmrtk.toolkit.evaluation.importers.pictures import frame_keys, name_keys, record_frames, video_frames, video_name
 
 from .crowds import Crowd
 
@@ -38,6 +38,15 @@ def test_an_ambiguous_name_is_refused() -> None:
     )
     with pytest.raises(InputError, match=message):
         name_keys(["imgs/image_1.jpg"], PATHS, "f")
+
+
+def test_names_of_a_videos_pictures() -> None:
+    frames, videos = video_frames(["out/raw_images/a-b-000001.png", "C:\\x\\c\\imgs\\000120.png"])
+    assert frames is not None
+    assert frames.tolist() == [0, 119]
+    assert videos == ["a-b", "c"]
+    assert video_frames(["out/a-000001.png", "photo.png"]) == (None, None)
+    assert video_frames(["out/a-000000.png"]) == (None, None)
 
 
 def test_frames_of_named_videos(crowd: Crowd) -> None:

@@ -46,6 +46,20 @@ def axis_angles(value: Any, key: str, place: str, joints: int = JOINT_COUNT) -> 
     return given.reshape(-1, joints, 3)
 
 
+def torchgeometry_axis_angles(value: Any, key: str, place: str) -> tuple[Floats, dict[int, str]]:
+    """``axis_angles`` of a pose that may have NaN, and row → why for the rows that do; these are zeros.
+
+    ``torchgeometry.rotation_matrix_to_angle_axis`` writes NaN for some rotations, and many systems export with it.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or array.ndim != 2:
+        return axis_angles(value, key, place), {}
+    bad = ~np.isfinite(array).all(axis=1)
+    why = f"its {key} has NaN or infinite values"
+    sound = np.where(bad[:, None], 0, array)
+    return axis_angles(sound, key, place), {row: why for row in np.flatnonzero(bad).tolist()}
+
+
 def ten_betas(value: Any, key: str, place: str) -> Floats:
     """(N, 10) of (N, ≥ 10) shape coefficients; those beyond the tenth may go only where they are 0.
 

@@ -8,6 +8,8 @@ done about them:
   be of picture i. The picture of a body is ``imgname[detection_all[i, 0]]``.
 - ``global_t`` is SMPL's ``transl`` before a camera whose focal length ``focal_l`` is the picture's diagonal; the file
   has no picture size, the record's is taken.
+- ``pose`` (N, 72) comes from ``torchgeometry``, which writes NaN for some rotations: such a row has no body.
+- Pictures of a video are ``<video>/imgs/%06d.png``, counted from 1: where no record has such a picture, frame k − 1.
 - ``pred_joints`` are smplx's 45 with ``global_t`` in them: the first 24 minus ``global_t`` are ``smpl24``.
 """
 
@@ -19,7 +21,14 @@ import numpy as np
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.evaluation.importers.bodies import axis_angles, body_parameters, rows_of, same_count, ten_betas
+from hmrtk.toolkit.evaluation.importers.bodies import (
+    body_parameters,
+    rows_of,
+    same_count,
+    ten_betas,
+    torchgeometry_axis_angles,
+)
+from hmrtk.toolkit.evaluation.importers.pictures import video_frames
 from hmrtk.toolkit.evaluation.importers.result import Floats, FullCamera, SystemResult
 from hmrtk.toolkit.records.fields import Fields, as_text, npz_fields
 
@@ -36,11 +45,12 @@ def cliff_npz(path: Path, body: BodyModel) -> SystemResult:
     """
     fields = npz_fields(path, KEYS)
     place = fields.place
-    pose = axis_angles(fields.value("pose"), "pose", place)
+    pose, broken = torchgeometry_axis_angles(fields.value("pose"), "pose", place)
     betas = ten_betas(fields.value("shape"), "shape", place)
     translation = rows_of(fields.value("global_t"), "global_t", place, 3)
     focal = rows_of(fields.value("focal_l"), "focal_l", place, 1)[:, 0]
     images, boxes = _detections(fields, len(pose))
+    frames, video = video_frames(images)
     counts = {"pose": len(pose), "shape": len(betas), "global_t": len(translation), "focal_l": len(focal)}
     n = same_count(counts | {"detection_all": len(boxes)}, place)
     return SystemResult(
@@ -48,9 +58,12 @@ def cliff_npz(path: Path, body: BodyModel) -> SystemResult:
         place=place,
         names=[f"{place} row {row} ({name})" for row, name in enumerate(images)],
         images=images,
+        frames=frames,
+        video=video,
         boxes=boxes,
         camera=FullCamera(translation, focal, np.full((n, 2), np.nan)),
         joints3d=_joints(fields, translation),
+        broken=broken,
     )
 
 

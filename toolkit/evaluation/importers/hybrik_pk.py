@@ -13,23 +13,21 @@ corners, ``height`` and ``width`` (N,), ``img_path`` (N,). Traps, and what is do
 
 from __future__ import annotations
 
-import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.evaluation.importers.bodies import axis_angles, body_parameters, rows_of, same_count, ten_betas
+from hmrtk.toolkit.evaluation.importers.pictures import video_frames
 from hmrtk.toolkit.evaluation.importers.result import Floats, FullCamera, SystemResult
 from hmrtk.toolkit.records.fields import Fields, as_text, pickle_fields
 
 FOCAL, INPUT = 1000.0, 256.0
 """px; focal length for a crop of HybrIK's input size."""
 MATRICES, QUATERNIONS, SMPLX_MATRICES = 24 * 9, 24 * 4, 55 * 9
-_VIDEO_FRAME = re.compile(r"(?P<video>.+)-(?P<number>\d{6})")
 
 
 def hybrik_pk(path: Path, body: BodyModel) -> SystemResult:
@@ -52,7 +50,7 @@ def hybrik_pk(path: Path, body: BodyModel) -> SystemResult:
     size = np.stack([rows_of(fields.value(key), key, place, 1)[:, 0] for key in ("height", "width")], axis=1)
     counts = {"pred_thetas": len(parameters), "img_path": len(names), "transl": len(pelvis), "bbox": len(boxes)}
     same_count(counts | {"height": len(size)}, place)
-    frames, video = _frames(names)
+    frames, video = video_frames(names)
     return SystemResult(
         parameters=parameters,
         place=place,
@@ -78,12 +76,3 @@ def _rest_pelvis(parameters: BodyParameters, body: BodyModel) -> Floats:
     """(N, 3) metres: the pelvis, about which the root turns, of bodies without translation."""
     rest = BodyParameters.of(np.zeros((len(parameters), 3)), None, parameters.betas)
     return body.joints(rest)[:, 0].astype(np.float64)
-
-
-def _frames(names: list[str]) -> tuple[NDArray[np.int64] | None, list[str | None] | None]:
-    """Frames from 0 and the video's name, when all pictures are named like those of a video."""
-    found = [_VIDEO_FRAME.fullmatch(PurePosixPath(name.replace("\\", "/")).stem) for name in names]
-    matches = [match for match in found if match]
-    if len(matches) < len(names):
-        return None, None
-    return np.array([int(m["number"]) - 1 for m in matches], np.int64), [m["video"] for m in matches]

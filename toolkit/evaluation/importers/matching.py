@@ -78,10 +78,15 @@ def match(
     if obstacles[chosen]:
         raise InputError(result.place, f"cannot be matched by {chosen}: {obstacles[chosen]}")
     if chosen == "id":
-        return _by_id(result, records)
-    if chosen == "image":
-        return _by_picture(result, records, min_iou, first_frame)
-    return Matching("order", np.arange(len(records)), notes=_order_notes(result, records))
+        found = _by_id(result, records)
+    elif chosen == "image":
+        found = _by_picture(result, records, min_iou, first_frame)
+    else:
+        found = Matching("order", np.arange(len(records)), notes=_order_notes(result, records))
+    for record in np.flatnonzero(np.isin(found.rows, list(result.broken))).tolist():
+        row = int(found.rows[record])
+        found.rows[record], found.reasons[record] = -1, f"{result.names[row]}: {result.broken[row]}"
+    return found
 
 
 def square_iou(a: Floats, b: Floats) -> Floats:

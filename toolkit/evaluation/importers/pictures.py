@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -17,6 +18,8 @@ from hmrtk.toolkit.records.table import RecordTable
 
 Key = str | tuple[str, int]
 Parts = tuple[str, ...]
+
+_VIDEO_FRAME = re.compile(r"(?:(?P<above>[^/]+)/imgs/|(?P<before>[^/]+)-)(?P<number>\d{6})\.\w+$")
 
 
 def name_keys(names: Sequence[str], paths: Sequence[str | None], place: str) -> tuple[list[Key | None], list[str]]:
@@ -47,6 +50,19 @@ def name_keys(names: Sequence[str], paths: Sequence[str | None], place: str) -> 
         if path is not None and len(parts) > 1 and _common(parts, _parts(path)) == 1 and "/" in path:
             differing.append(f"{name} is taken for {path}")
     return [found[name] for name in names], _folder_note(differing)
+
+
+def video_frames(names: Sequence[str]) -> tuple[NDArray[np.int64] | None, list[str | None] | None]:
+    """Frames (N,) from 0 and names of videos, when all pictures are called as demos call those of a video.
+
+    ``ffmpeg`` counts from 1: ``<video>-000001.png`` (HybrIK) or ``<video>/imgs/000001.png`` (CLIFF).
+    """
+    found = [_VIDEO_FRAME.search(name.replace("\\", "/")) for name in names]
+    matches = [match for match in found if match]
+    if len(matches) < len(names):
+        return None, None
+    frames = np.array([int(match["number"]) - 1 for match in matches], np.int64)
+    return (frames, [match["above"] or match["before"] for match in matches]) if (frames >= 0).all() else (None, None)
 
 
 def frame_keys(

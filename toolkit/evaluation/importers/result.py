@@ -7,7 +7,7 @@ The modules of the formats make it; ``matching`` finds the records, ``cameras`` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class SystemResult:
         camera: of the crop or of the full image.
         joints3d: (N, J, 3) metres from the body's own origin, in ``joint_set``.
         notes: what a reader of the numbers has to know.
+        broken: row that holds no body → why; its parameters are zeros.
     """
 
     parameters: BodyParameters
@@ -79,6 +80,7 @@ class SystemResult:
     joints3d: Floats | None = None
     joint_set: str = "smpl24"
     notes: tuple[str, ...] = ()
+    broken: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -96,6 +98,11 @@ class SystemResult:
             "names": [name for part in parts for name in part.names],
             "joint_set": parts[0].joint_set,
             "notes": tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            "broken": {
+                first + row: why
+                for first, part in zip(np.cumsum([0, *map(len, parts)]).tolist(), parts, strict=False)
+                for row, why in part.broken.items()
+            },
         }
         for name in ("ids", "images", "video", "frames", "boxes", "camera", "joints3d"):
             values[name] = _joined(parts, name, [getattr(part, name) for part in parts])
