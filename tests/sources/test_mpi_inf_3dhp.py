@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,18 @@ def test_only_pictures_that_are_there(tmp_path: Path, body: BodyModel) -> None:
     table = MpiInfSource(step=1, cameras=(0,)).ingest(tmp_path, body)["train"]
     assert table.array("frame").tolist() == [1, 2, 6]
     np.testing.assert_allclose(table.array("joints3d")[2, 14, :3], seen_by(body, 0).joints[6, 14], atol=1e-6)
+
+
+def test_only_pictures_that_are_in_the_archive(tmp_path: Path, body: BodyModel) -> None:
+    folder = write_sequence(tmp_path, body) / "imageFrames"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "video_0.zip", "w") as file:
+        for number in (2, 5):
+            file.writestr(f"video_0/frame_{number:06d}.jpg", b"picture")
+    table = MpiInfSource(step=1, cameras=(0,)).ingest(tmp_path, body)["train"]
+    assert table.array("frame").tolist() == [1, 4]
+    for path in table.array("image_path"):
+        assert PictureFolder(tmp_path).find(path, "row").read() == b"picture"
 
 
 def test_frames_of_videos_where_no_pictures_are(tmp_path: Path, body: BodyModel) -> None:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records import archives, videos
 from hmrtk.toolkit.records.artefact import open_input
-from hmrtk.toolkit.records.remote import Place
+from hmrtk.toolkit.records.remote import Place, files_in
 
 MAX_FOLDERS = 4096
 """Folders of pictures that are remembered, so that each is looked for once."""
@@ -126,7 +126,19 @@ class PictureFolder:
 
 def has_pictures(folder: Place) -> bool:
     """Whether a folder of pictures is there, or an archive of its name."""
-    return folder.is_dir() or any((folder.parent / (folder.name + s)).is_file() for s in archives.SUFFIXES)
+    return folder.is_dir() or _archive_of(folder) is not None
+
+
+def picture_names(folder: Place) -> list[str] | None:
+    """Names of the files in a folder, or in an archive of its name; None where neither is there.
+
+    Raises:
+        InputError: the archive is damaged.
+    """
+    if folder.is_dir():
+        return [file.name for file in files_in(folder, "*")]
+    file = _archive_of(folder)
+    return None if file is None else [PurePosixPath(name).name for name in archives.archive(file).names()]
 
 
 def stands_for_a_folder(name: str) -> bool:
@@ -146,6 +158,12 @@ def _container(root: Place, folders: tuple[str, ...]) -> tuple[Place, int] | Non
             continue
         if stands_for_a_folder(place.name) and place.is_file():
             return place, depth
-        beside = (place.parent / (place.name + suffix) for suffix in archives.SUFFIXES if depth)
-        return next(((file, depth) for file in beside if file.is_file()), None)
+        packed = _archive_of(place) if depth else None
+        return None if packed is None else (packed, depth)
     return None
+
+
+def _archive_of(folder: Place) -> Place | None:
+    """The archive that stands for a folder that is not there."""
+    beside = (folder.parent / (folder.name + suffix) for suffix in archives.SUFFIXES)
+    return next((file for file in beside if file.is_file()), None)

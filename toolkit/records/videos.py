@@ -118,13 +118,9 @@ class Decoder:
         """Go on from a key frame nearer to a frame, if there is one and time stamps turn out to be right."""
         entries = _entries(self.key)
         start = entries.before(number) if entries is not None else 0
-        if (
-            entries is None
-            or start - self.position < max(JUMP, number - start)
-            or (not self.position and not self._next())
-        ):
+        if entries is None or start - self.position < max(JUMP, number - start):
             return
-        if self._shown(entries) != self.position:
+        if not (self.position or self._next()) or self._shown(entries) != self.position:
             self._trusted = False
             return
         self._entries = entries

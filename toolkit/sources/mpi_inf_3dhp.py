@@ -14,7 +14,7 @@ out: one row per person and picture. Traps, and what is done about them (rules o
   test set is not thinned, but frames with ``valid_frame`` 0 or a joint outside are left out.
 - **Picture names**: row i of the annotation is ``frame_%06d.jpg`` number i + 1 (test: ``img_%06d.jpg``). SPIN's script
   pairs them by the order in which the folder happens to be listed; here the number counts. Where a video's folder is
-  there, only pictures in it become rows.
+  there, or an archive of it, only pictures in it become rows.
 - **Videos**: without ``imageFrames/video_0`` (a folder or an archive), but with ``imageSequence/video_0.avi``, row i is
   its frame i + 1 counted from 1, ``imageSequence/video_0.avi/000001.jpg`` for i = 0. Nothing has to be extracted
   (``records.picture_files``).
@@ -39,7 +39,7 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.mat_file import read_variables
-from hmrtk.toolkit.records.picture_files import has_pictures
+from hmrtk.toolkit.records.picture_files import has_pictures, picture_names
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, gathered, in_spin24
 from hmrtk.toolkit.sources.calibration import Camera, read_calibration
@@ -235,10 +235,11 @@ def cell(cells: NDArray[Any], name: str, number: int, width: int, path: Path) ->
 
 
 def frames_there(folder: Path, count: int) -> NDArray[np.intp]:
-    """Rows, from 0, whose picture is in a video's folder; all ``count`` of them when there is no such folder."""
-    if not folder.is_dir():
+    """Rows, from 0, whose picture is in a video's folder or its archive; all ``count`` where there is neither."""
+    names = picture_names(folder)
+    if names is None:
         return np.arange(count)
-    found = sorted(int(match[1]) - 1 for name in folder.iterdir() if (match := _FRAME.fullmatch(name.name)))
+    found = sorted(int(match[1]) - 1 for name in names if (match := _FRAME.fullmatch(name)))
     return np.array([row for row in found if 0 <= row < count], np.intp)
 
 
