@@ -54,16 +54,16 @@ def drawn_keypoints(picture: NDArray[np.uint8], keypoints: NDArray[np.floating])
     seen = (np.nan_to_num(keypoints[:, 2]) > 0) & np.isfinite(keypoints).all(1)
     places = [_fixed(point) for point in np.where(seen[:, None], keypoints[:, :2], 0)]
     canvas, colours = picture.copy(), joint_colours()
-    unit = max(1, round(min(picture.shape[:2]) / 200))
-    for thickness, ink in ((2 * unit + 1, True), (unit, False)):
+    unit = max(1.4, min(picture.shape[:2]) / 200)
+    for thickness, ink in ((round(2 * unit + 1), True), (round(unit), False)):
         for a, b in BONES:
             if seen[a] and seen[b]:
                 colour = _INK if ink else _bone_colour(colours[a], colours[b])
                 cv2.line(canvas, places[a], places[b], colour, thickness, cv2.LINE_AA, _SHIFT)
     for joint in np.flatnonzero(seen):
         sure = keypoints[joint, 2] >= 0.5
-        radius = 2 * unit << _SHIFT
-        cv2.circle(canvas, places[joint], radius + (unit << _SHIFT), _INK, -1 if sure else 1, cv2.LINE_AA, _SHIFT)
+        radius = round(2 * unit * (1 << _SHIFT))
+        cv2.circle(canvas, places[joint], radius * 3 // 2, _INK, -1 if sure else 1, cv2.LINE_AA, _SHIFT)
         cv2.circle(canvas, places[joint], radius, colours[joint], -1 if sure else 1, cv2.LINE_AA, _SHIFT)
     return canvas
 
