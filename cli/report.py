@@ -1,4 +1,4 @@
-"""Commands that judge: ``evaluate`` and ``tail-report``."""
+"""The command ``tail-report``, and what other commands need of it."""
 
 from __future__ import annotations
 
@@ -49,35 +49,6 @@ def _named_files(_ctx: click.Context, _parameter: click.Parameter, values: tuple
 protocol_option = click.option(
     "--protocol", default="hmrtk", show_default=True, help="hmrtk, spin, vibe, decomr, mmhuman3d, 4dhumans or bedlam."
 )
-
-
-@click.command()
-@click.option("--predictions", "predictions_path", type=PLACE, required=True, help="A predictions table.")
-@protocol_option
-@selects_records("test")
-@click.pass_obj
-def evaluate(
-    console: Console,
-    predictions_path: Place,
-    protocol: str,
-    selection: Selection,
-) -> None:
-    """Score predictions against records: MPJPE, PA-MPJPE and PVE in millimetres, under a named protocol."""
-    from hmrtk.toolkit import pipeline
-    from hmrtk.toolkit.evaluation import metrics, protocols
-    from hmrtk.toolkit.evaluation.predictions import Predictions
-
-    body, records, _ = selection.load(console.workspace)
-    records = pipeline.with_bodies(records)
-    chosen = protocols.protocol(protocol)
-    predictions = _for(records, Predictions.read(predictions_path), selection)
-    gendered = body_of_gender(selection.body_path)
-    errors = metrics.evaluate(records, predictions, body, chosen, gendered, console.progress)
-    means = {name: float(getattr(errors, name).mean()) for name in ("mpjpe", "pa_mpjpe", "pve")}
-    console.result(
-        {"protocol": chosen.to_json(), "n": len(records), "metrics": means},
-        [f"{name:<9} {value:8.2f} mm" for name, value in means.items()] + [chosen.describe()],
-    )
 
 
 @click.command("tail-report")

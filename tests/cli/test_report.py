@@ -1,4 +1,4 @@
-"""``tail-report``, ``evaluate``, ``doctor`` and ``quickstart`` as a user calls them."""
+"""``tail-report``, ``doctor`` and ``quickstart`` as a user calls them."""
 
 from __future__ import annotations
 
@@ -31,20 +31,6 @@ def predictions(path: Path, noise: float, rows: int = ROWS) -> Path:
     meta = PredictionsMetadata(system=path.stem, body=body.fingerprint)
     Predictions(records.sample_ids, guess, meta).write(path)
     return path
-
-
-def test_evaluate_a_perfect_system(hmrtk: Hmrtk, tmp_path: Path) -> None:
-    hmrtk("ingest", "--limit", ROWS)
-    path = predictions(tmp_path / "perfect.parquet", 0.0)
-    done = hmrtk("evaluate", "--predictions", path, "--records", "ws/records/embedded/test.parquet", "--json")
-    assert done.json["n"] == ROWS
-    assert done.json["protocol"]["name"] == "hmrtk"
-    assert done.json["metrics"] == pytest.approx({"mpjpe": 0, "pa_mpjpe": 0, "pve": 0}, abs=1e-3)
-
-
-def test_evaluate_needs_a_prediction_for_every_record(failing: Failing, tmp_path: Path) -> None:
-    path = predictions(tmp_path / "few.parquet", 0.0, 10)
-    assert "1990 of 2000 records have no prediction" in failing("evaluate", "--predictions", path)
 
 
 def test_report_without_predictions(hmrtk: Hmrtk, tmp_path: Path) -> None:
