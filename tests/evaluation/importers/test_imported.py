@@ -70,9 +70,37 @@ def test_nothing_that_fits_is_an_error_even_when_dropping(few: Path, crowd: Crow
     config = ImportConfig("cliff_npz", missing="drop", min_iou=1.0)
     far = crowd.records.take(np.array([6, 7]))
     with pytest.raises(
-        InputError, match="has no result for any of 2 records of records, matched by image and box: '3dpw"
+        InputError,
+        match=r"has no result for any of 2 records of records, matched by image and box; '3dpw.*: its picture has no",
     ):
         import_predictions([few], far, body, config)
+
+
+def test_a_picture_of_each_is_shown_when_none_agree(few: Path, crowd: Crowd, body: BodyModel) -> None:
+    table = crowd.records.table
+    column = table.schema.get_field_index("image_path")
+    renamed = table.set_column(column, "image_path", [[f"a/{row}.jpg" for row in range(len(crowd))]])
+    records = type(crowd.records)(renamed, crowd.records.metadata)
+    message = (
+        r"has no result .*: its picture has no result \(it is 'a/0.jpg', the file's first is '/data/frames/courtyard_"
+    )
+    with pytest.raises(InputError, match=message):
+        import_predictions([few], records, body, ImportConfig("cliff_npz"))
+
+
+def test_joints_of_another_body_are_noted(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:
+    columns = files.spin_columns(crowd, body)
+    path = files.write_npz(tmp_path / "x.npz", columns)
+    assert import_predictions([path], crowd.records, body, ImportConfig("spin_npz")).report["notes"] == []
+    columns["pred_joints"] = 1.05 * columns["pred_joints"]
+    path = files.write_npz(tmp_path / "y.npz", columns)
+    (note,) = import_predictions([path], crowd.records, body, ImportConfig("spin_npz")).report["notes"]
+    assert note.startswith("the file's own joints are ")
+    assert "it is not the system's body (pass --body)" in note
+    path = files.write_npz(tmp_path / "z.npz", columns | {"pred_joints": np.zeros((16, 17, 3))})
+    done = import_predictions([path], crowd.records, body, ImportConfig("spin_npz"))
+    assert done.predictions.joints3d is None
+    assert done.report["notes"] == []
 
 
 def test_the_video_is_in_the_path_or_given(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:

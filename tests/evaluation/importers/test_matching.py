@@ -141,7 +141,7 @@ def test_an_order_that_fits_nothing_is_noted(crowd: Crowd) -> None:
     truth = replace(result_of(crowd, doubled), parameters=other.parameters())
     assert match(truth, other).notes == []
     rolled = replace(truth, parameters=truth.parameters[np.roll(np.arange(32), 16)])
-    assert "half the table away: is the order the same?" in match(rolled, other).notes[0]
+    assert "half the table away: are they of the same pictures?" in match(rolled, other).notes[0]
 
 
 def test_impossible_ways_are_refused_with_their_reason(crowd: Crowd) -> None:

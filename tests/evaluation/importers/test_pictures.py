@@ -13,9 +13,16 @@ from .crowds import Crowd
 PATHS = ["imageFiles/a/image_1.jpg", "imageFiles/b/image_1.jpg", "imageFiles/b/image_2.jpg", None]
 
 
-def test_names_are_compared_from_their_end() -> None:
-    keys, notes = name_keys(["/tmp/x/b/image_1.png", "C:\\data\\a\\image_1.jpg", "b/image_3.jpg"], PATHS, "f")
-    assert keys == ["imageFiles/b/image_1.jpg", "imageFiles/a/image_1.jpg", None]
+def test_names_are_compared_with_the_folders_that_tell_them_apart() -> None:
+    names = [
+        "/tmp/x/b/image_1.png",
+        "C:\\data\\a\\image_1.jpg",
+        "/tmp/a/imgs/image_1.jpg",
+        "b/image_3.jpg",
+        "c/image_2.jpg",
+    ]
+    keys, notes = name_keys(names, PATHS, "f")
+    assert keys == ["imageFiles/b/image_1.jpg", "imageFiles/a/image_1.jpg", "imageFiles/a/image_1.jpg", None, None]
     assert notes == []
 
 
@@ -24,11 +31,17 @@ def test_a_bare_name_that_occurs_once_is_enough() -> None:
 
 
 def test_other_folders_are_noted() -> None:
-    keys, notes = name_keys(["imgs/image_2.png"] * 2, PATHS, "f")
-    assert keys == ["imageFiles/b/image_2.jpg"] * 2
+    keys, notes = name_keys(["imgs/image_2.png"] * 2, ["images/b/image_2.jpg", "images/b/image_3.jpg"], "f")
+    assert keys == ["images/b/image_2.jpg"] * 2
     assert notes == [
-        "1 pictures agree in name but not in folder: imgs/image_2.png is taken for imageFiles/b/image_2.jpg"
+        "1 picture matched by bare name, the folders differ: imgs/image_2.png is taken for images/b/image_2.jpg"
     ]
+
+
+def test_a_name_that_several_folders_have_needs_its_folder() -> None:
+    keys, notes = name_keys(["x/a/image_1.png", "x/b/image_1.png"], ["imageFiles/a/image_1.jpg"], "f")
+    assert keys == ["imageFiles/a/image_1.jpg", None]
+    assert notes == []
 
 
 def test_an_ambiguous_name_is_refused() -> None:

@@ -27,6 +27,10 @@ from hmrtk.toolkit.records.crops import EXPANSION
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.wording import counted
 
+COMPARED = 256
+"""So many bodies are compared with the joints of their file."""
+ANOTHER_BODY_MM = 5.0
+"""Joints of a file that are farther than this from the active body's, on average, are of another body."""
 NAMED = 5
 """So many of the records and results that did not fit are named."""
 
@@ -97,6 +101,7 @@ def import_predictions(
         progress("read results", done + 1, len(paths), path.name)
     place = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     result = SystemResult.concatenate(parts, place)
+    result = replace(result, notes=(*result.notes, *_body_notes(result, body)))
     matching = match(result, records, config.match, config.min_iou, config.first_frame)
     report = _report(result, records, matching) | {"format": config.format, "system": config.name or form.system}
     covered = np.flatnonzero(matching.rows >= 0)
@@ -138,6 +143,26 @@ def _with_boxes(result: SystemResult, records: RecordTable, body: BodyModel) -> 
     return replace(result, boxes=None if np.isnan(boxes).any() else boxes)
 
 
+def _body_notes(result: SystemResult, body: BodyModel) -> list[str]:
+    """A warning where the joints of the file are not those that the active body has in the same pose."""
+    sound = np.array([row for row in range(len(result)) if row not in result.broken][:COMPARED], np.int64)
+    if result.joints3d is None or not len(sound):
+        return []
+    posed = body.pose(result.parameters[sound])
+    mine = {
+        "smpl24": lambda: posed.joints,
+        "spin24": lambda: body.spin24(posed),
+        "h36m17": lambda: body.regress(posed.vertices, "h36m17"),
+    }[result.joint_set]()
+    apart = 1000 * float(np.linalg.norm(result.joints3d[sound] - mine, axis=-1).mean())
+    if apart <= ANOTHER_BODY_MM:
+        return []
+    return [
+        f"the file's own joints are {apart:.0f} mm from those of the active body ({body.place}) on average: "
+        "it is not the system's body (pass --body), or pose and shape are not what they are called"
+    ]
+
+
 def _picture_sizes(records: RecordTable, videos: set[str | None]) -> np.ndarray:
     """The different (height, width) of the records' pictures, (S, 2); of some videos, unless one is None."""
     of_video = [
@@ -167,10 +192,13 @@ def _report(result: SystemResult, records: RecordTable, matching: Matching) -> d
 def _require_covered(result: SystemResult, records: RecordTable, matching: Matching, config: ImportConfig) -> None:
     missing = list(matching.reasons.items())
     if len(missing) == len(records):
+        record, why = missing[0]
+        path = records.table["image_path"][record].as_py()
+        compared = f" (it is {path!r}, the file's first is {result.images[0]!r})" if path and result.images else ""
         raise InputError(
             result.place,
-            f"has no result for any of {len(records)} records of {records.place}, matched by {matching.how}: "
-            f"{records.sample_ids[missing[0][0]]!r}: {missing[0][1]}",
+            f"has no result for any of {len(records)} records of {records.place}, matched by {matching.how}; "
+            f"{records.sample_ids[record]!r}: {why}{compared}",
         )
     if missing and config.missing == "refuse":
         ids = records.sample_ids

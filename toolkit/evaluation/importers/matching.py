@@ -24,6 +24,9 @@ How = Literal["auto", "id", "image", "order"]
 MIN_IOU = 0.3
 """Intersection over union of squares round two boxes; people whose squares overlap less are not the same."""
 
+ENOUGH = 20
+"""So many pairs show whether results and records belong together."""
+
 _NO_PICTURE = "its picture has no result"
 _NO_OVERLAP = "no box of its picture overlaps it enough"
 _NO_BOX = "several people in its picture, and no boxes to tell them apart"
@@ -82,10 +85,11 @@ def match(
     elif chosen == "image":
         found = _by_picture(result, records, min_iou, first_frame)
     else:
-        found = Matching("order", np.arange(len(records)), notes=_order_notes(result, records))
+        found = Matching("order", np.arange(len(records)))
     for record in np.flatnonzero(np.isin(found.rows, list(result.broken))).tolist():
         row = int(found.rows[record])
         found.rows[record], found.reasons[record] = -1, f"{result.names[row]}: {result.broken[row]}"
+    found.notes += _fit_notes(result, records, found.rows)
     return found
 
 
@@ -188,17 +192,16 @@ def _left_over(rows: NDArray[np.int64], count: int) -> list[int]:
     return sorted(set(range(count)) - set(rows.tolist()))
 
 
-def _order_notes(result: SystemResult, records: RecordTable) -> list[str]:
-    """A warning where results fit the records no better than records half the table away."""
-    if len(records) < 20 or not records.has("global_orient", "body_pose").all():
+def _fit_notes(result: SystemResult, records: RecordTable, rows: NDArray[np.int64]) -> list[str]:
+    """A warning where results fit their records no better than records half the table away."""
+    paired = np.flatnonzero((rows >= 0) & records.has("global_orient", "body_pose"))
+    if len(paired) < ENOUGH:
         return []
-    mine = result.parameters.pose.reshape(len(result), -1)
-    truth = np.concatenate([records.array("global_orient")[:, None], records.array("body_pose")], axis=1)
-    truth = truth.reshape(len(records), -1)
-    here, there = (
-        float(np.median(np.linalg.norm(mine - other, axis=1)))
-        for other in (truth, np.roll(truth, len(records) // 2, axis=0))
-    )
+    mine = result.parameters.pose[rows[paired]].reshape(len(paired), -1)
+    columns = [records.array("global_orient")[paired, None], records.array("body_pose")[paired]]
+    truth = np.concatenate(columns, axis=1).reshape(len(paired), -1)
+    far = np.roll(truth, len(paired) // 2, axis=0)
+    here, there = (float(np.median(np.linalg.norm(mine - other, axis=1))) for other in (truth, far))
     if here < there:
         return []
-    return ["the results fit the records no better than records half the table away: is the order the same?"]
+    return ["the results fit their records no better than records half the table away: are they of the same pictures?"]

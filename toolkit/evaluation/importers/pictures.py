@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.wording import counted
 
 Key = str | tuple[str, int]
 Parts = tuple[str, ...]
@@ -25,8 +26,8 @@ _VIDEO_FRAME = re.compile(r"(?:(?P<above>[^/]+)/imgs/|(?P<before>[^/]+)-)(?P<num
 def name_keys(names: Sequence[str], paths: Sequence[str | None], place: str) -> tuple[list[Key | None], list[str]]:
     """The record's ``image_path`` that each name means.
 
-    Names are compared from their end, without the file's extension: ``/tmp/a/im_7.png`` is ``imageFiles/a/im_7.jpg``.
-    Where several records' pictures end in the same name, the folders above decide.
+    Names are compared without folders and extension: ``/tmp/a/imgs/im_7.png`` is ``imageFiles/a/im_7.jpg``. Where
+    pictures in several folders have the same name, the folder next to one has to occur above the other, too.
 
     Args:
         names: (N) of a result. paths: of the records.
@@ -41,15 +42,21 @@ def name_keys(names: Sequence[str], paths: Sequence[str | None], place: str) -> 
     known: defaultdict[str, dict[str, Parts]] = defaultdict(dict)
     for known_path in dict.fromkeys(path for path in paths if path is not None):
         known[_parts(known_path)[0]][known_path] = _parts(known_path)
+    distinct = list(dict.fromkeys(names))
+    telling = len({_parts(name)[0] for name in distinct}) == len(distinct) and all(len(k) == 1 for k in known.values())
     found: dict[str, Key | None] = {}
     differing: list[str] = []
-    for name in dict.fromkeys(names):
+    for name in distinct:
         parts = _parts(name)
         path = _best(name, parts, known.get(parts[0], {}), place)
-        found[name] = path
-        if path is not None and len(parts) > 1 and _common(parts, _parts(path)) == 1 and "/" in path:
+        if path is not None and not _agree(parts, _parts(path)):
             differing.append(f"{name} is taken for {path}")
-    return [found[name] for name in names], _folder_note(differing)
+            path = path if telling else None
+        found[name] = path
+    keys = [found[name] for name in names]
+    if not (telling and differing):
+        return keys, []
+    return keys, [f"{counted(len(differing), 'picture')} matched by bare name, the folders differ: {differing[0]}"]
 
 
 def video_frames(names: Sequence[str]) -> tuple[NDArray[np.int64] | None, list[str | None] | None]:
@@ -111,14 +118,21 @@ def _parts(name: str) -> Parts:
     return (path.stem, *reversed(path.parent.parts))
 
 
-def _common(a: Parts, b: Parts) -> int:
-    return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+def _agree(a: Parts, b: Parts) -> bool:
+    """Whether the folder next to one name occurs above the other; a name without folders agrees with all."""
+    return len(a) == 1 or len(b) == 1 or a[1] in b[1:] or b[1] in a[1:]
+
+
+def _likeness(a: Parts, b: Parts) -> tuple[bool, int, int]:
+    """How well two paths of one name agree: larger is better."""
+    along = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return _agree(a, b), along, len(set(a[1:]) & set(b[1:]))
 
 
 def _best(name: str, parts: Parts, candidates: dict[str, Parts], place: str) -> str | None:
     if len(candidates) < 2:
         return next(iter(candidates), None)
-    scores = {path: _common(parts, other) for path, other in candidates.items()}
+    scores = {path: _likeness(parts, other) for path, other in candidates.items()}
     best = max(scores.values())
     winners = [path for path, score in scores.items() if score == best]
     if len(winners) > 1:
@@ -129,7 +143,3 @@ def _best(name: str, parts: Parts, candidates: dict[str, Parts], place: str) -> 
             "name pictures with their folders, or pass --match order",
         )
     return winners[0]
-
-
-def _folder_note(differing: list[str]) -> list[str]:
-    return [f"{len(differing)} pictures agree in name but not in folder: {differing[0]}"] if differing else []

@@ -9,7 +9,7 @@ crop, ``pred_joints`` (N, 17, 3). Traps, and what is done about them:
 - ``pose`` comes from ``torchgeometry.rotation_matrix_to_angle_axis``, which writes NaN for some rotations: such a row
   has no body, and its record no result.
 - ``pred_joints`` are regressed by ``J_regressor_h36m`` and not centred, in that file's order (**left** leg in rows 1-3,
-  not Human3.6M's own order): joint set ``h36m17``.
+  not Human3.6M's own order): joint set ``h36m17``. Runs that only score masks (LSP) leave them zero: left out.
 - The camera is of SPIN's crop, 200·``scale`` px: 1.2 × the record's box, but 0.9 × in SPIN's files of Human3.6M.
 """
 
@@ -41,7 +41,7 @@ def spin_npz(path: Path, body: BodyModel) -> SystemResult:
         betas = ten_betas(file.numbers("betas", width), "betas", str(path))
         _require_filled(path, pose, betas, broken)
         camera = file.numbers("camera", 3, finite=False).astype(np.float64) if "camera" in file else None
-        joints = file.numbers("pred_joints", JOINTS, 3).astype(np.float64) if "pred_joints" in file else None
+        joints = file.numbers("pred_joints", JOINTS, 3).astype(np.float64) if "pred_joints" in file else np.zeros(0)
         return SystemResult(
             parameters=body_parameters(pose, betas, str(path)),
             place=str(path),
@@ -49,7 +49,7 @@ def spin_npz(path: Path, body: BodyModel) -> SystemResult:
             ids=file.texts("sample_id") if "sample_id" in file else None,
             images=file.texts("imgname") if "imgname" in file else None,
             camera=None if camera is None else CropCamera(camera),
-            joints3d=joints,
+            joints3d=joints if joints.any() else None,
             joint_set="h36m17",
             broken=broken,
         )
