@@ -223,6 +223,20 @@ def test_a_full_disk_is_one_line_and_keeps_what_arrived(
     assert server.asked[-1][1] == "bytes=120000-"
 
 
+def test_too_little_space_is_known_when_the_server_says_the_size(
+    server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 200_000
+
+    monkeypatch.setattr(http_transfer.shutil, "disk_usage", lambda folder: Usage)
+    with pytest.raises(
+        OutputError, match=r"a\.bin\.part: 300 kB more are needed, 200 kB are free \(free some space, or"
+    ):
+        got(server, tmp_path)
+    assert not part_path(tmp_path / "sub/a.bin").exists()
+
+
 def test_a_place_that_cannot_be_written(server: Served, tmp_path: Path) -> None:
     (tmp_path / "sub").write_text("a file")
     with pytest.raises(OutputError, match=r"sub: cannot be written: "):

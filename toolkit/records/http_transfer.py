@@ -13,6 +13,7 @@ import http.client
 import math
 import os
 import re
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -25,7 +26,7 @@ from hmrtk.toolkit.progress import Progress
 from hmrtk.toolkit.records.artefact import package_version
 from hmrtk.toolkit.records.manifest import Download
 from hmrtk.toolkit.records.receipt import Receipt, part_path, read_receipt
-from hmrtk.toolkit.wording import counted
+from hmrtk.toolkit.wording import counted, sized
 
 BLOCK = 1 << 18
 """Bytes read from the network at most at a time."""
@@ -103,9 +104,18 @@ def _attempt(download: Download, file: Path, progress: Progress, timeout: float)
     with _answer(download, headers, part, timeout) as response:
         start, receipt = _placed(download, response, part, start, known)
         receipt.save(file)
+        _require_space(part, (receipt.bytes or 0) - start)
         _store(
             response, part, start, receipt.bytes, MegabyteBar(progress, f"download {file.name}", receipt.bytes, start)
         )
+
+
+def _require_space(part: Path, needed: int) -> None:
+    """Refuse what cannot fit as soon as the server says how much it is."""
+    free = shutil.disk_usage(part.parent).free
+    if needed > free:
+        remedy = "free some space, or pass another --out; what has arrived is kept"
+        raise OutputError(f"{part}: {sized(needed)} more are needed, {sized(free)} are free ({remedy})")
 
 
 def _answer(download: Download, headers: dict[str, str], part: Path, timeout: float) -> Any:
