@@ -23,6 +23,7 @@ from hmrtk.toolkit.prototypes.kmeans import Fit, PrototypeConfig, fit_prototypes
 from hmrtk.toolkit.prototypes.labels import Labels, write_labels
 from hmrtk.toolkit.prototypes.measure import assign
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.records.dense import dense_place
 from hmrtk.toolkit.records.manifest import load_manifest
 from hmrtk.toolkit.records.record import BODY_COLUMNS
 from hmrtk.toolkit.records.remote import Place, files_in
@@ -52,7 +53,8 @@ def ingest(
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, RecordTable]:
-    """Read raw files and write ``<out>/<split>.parquet``.
+    """Read raw files and write ``<out>/<split>.parquet``, and ``<out>/dense/<split>.parquet`` where the files have
+    silhouettes or surface points.
 
     Raises:
         InputError: the raw files are missing or damaged, or hold nothing for ``split``.
@@ -68,7 +70,12 @@ def ingest(
             raise UnknownNameError(f"split of {dataset}", split, tables)
         tables = {split: tables[split]}
     for name, table in tables.items():
-        table.write(out / f"{name}.parquet")
+        place = out / f"{name}.parquet"
+        table.write(place)
+        if table.dense is not None:
+            table.dense.write(dense_place(place))
+        else:
+            dense_place(place).unlink(missing_ok=True)  # of rows that are no more
     return tables
 
 

@@ -41,6 +41,7 @@ from tests.sources import (
     test_threedoh,
     test_threedpw,
     test_up3d,
+    test_upi_s1h,
 )
 from tests.sources.people import People, random_people, seen
 from tests.sources.pictures import Known, drawn, known_people, write_pictures
@@ -113,12 +114,15 @@ def coco(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Lay
     document["images"] = [
         {"id": 9 + i, "file_name": name.format(9 + i), "height": 480, "width": 640} for i in range(test_coco.COUNT)
     ]
+    known = known_people(random_people(body, test_coco.COUNT), body)
     for i, person in enumerate(document["annotations"]):
-        person["image_id"] = 9 + i
-        person |= {"dp_masks": [[]] * 14, "dp_I": [1.0], "dp_U": [0.5], "dp_V": [0.5], "dp_x": [9.0], "dp_y": [9.0]}
+        x, y, width, height = person["bbox"]
+        place = 255 * (known.outline[i, ::400] - [x, y]) / [width, height]
+        person |= {"image_id": 9 + i, "dp_x": place[:, 0].tolist(), "dp_y": place[:, 1].tolist(), "dp_masks": [[]] * 14}
+        person |= {"dp_I": [1.0] * len(place), "dp_U": [0.5] * len(place), "dp_V": [0.5] * len(place)}
     prefix = "person_keypoints_train2014" if dataset == "coco" else "densepose_coco_2014_train"
     test_coco.write(root, f"{prefix}.json", document)
-    known = known_people(random_people(body, test_coco.COUNT), body).take(slice(ROWS))
+    known = known.take(slice(ROWS))
     write_pictures(root, [f"train2014/{name.format(9 + i)}" for i in range(ROWS)], known, SIZE, body)
     return Layout(root, root, known, COCO, bodies=False, tolerance=0.51)
 
@@ -131,6 +135,14 @@ def lsp(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Layo
     known = known_people(random_people(body, test_lsp.COUNT), body).take(slice(ROWS))
     write_pictures(root, [f"images/im{i + 1:0{digits}d}.jpg" for i in range(ROWS)], known, SIZE, body)
     return Layout(root, root, known, LSP, bodies=False)
+
+
+@layout(("upi_s1h", "masks"))
+def upi_s1h(root: Path, body: BodyModel, mocap: Any) -> Layout:
+    known = test_upi_s1h.write_masks(root / "data", body, ROWS, 1001)
+    images = root.parent / f"{root.name}-lsp"  # the pictures are LSP's
+    write_pictures(images, [f"images/im{1001 + i}.jpg" for i in range(ROWS)], known, SIZE, body)
+    return Layout(root, images, known, (), "test", bodies=False)
 
 
 @layout(("mpii", "raw"))

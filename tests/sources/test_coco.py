@@ -141,18 +141,79 @@ def test_limit_file_as_root_and_round_trip(tmp_path: Path, body: BodyModel, docu
     assert again.fingerprint == CocoSource().ingest(tmp_path, body, limit=4)["train"].fingerprint
 
 
-def test_densepose_people_are_read_without_their_points(
-    tmp_path: Path, body: BodyModel, document: dict[str, Any]
-) -> None:
-    people = document["annotations"]
-    for person in people[:3]:
-        person.update(dp_masks=[], dp_x=[1.0, 2.0], dp_y=[1.0, 2.0], dp_I=[1.0, 24.0], dp_U=[0.1, 0.2], dp_V=[0.3, 0.4])
+def dense_document(document: dict[str, Any], points: int = 5) -> dict[str, Any]:
+    """The document with surface points and two part masks for its first three people."""
+    from pycocotools import mask
+
+    rng = np.random.default_rng(1)
+    for person in document["annotations"][:3]:
+        torso, head = np.zeros((256, 256), np.uint8, order="F"), np.zeros((256, 256), np.uint8, order="F")
+        torso[40:200, 30:90], head[:50, 35:85] = 1, 1
+        codes = [mask.encode(part) for part in (torso, head)]
+        codes = [{"size": code["size"], "counts": code["counts"].decode()} for code in codes]
+        person.update(
+            dp_masks=[codes[0], *[[]] * 12, codes[1]],
+            dp_x=rng.uniform(0, 255, points).tolist(),
+            dp_y=rng.uniform(0, 255, points).tolist(),
+            dp_I=rng.integers(1, 25, points).astype(float).tolist(),
+            dp_U=rng.uniform(0, 1, points).tolist(),
+            dp_V=rng.uniform(0, 1, points).tolist(),
+        )
+    return document
+
+
+def test_densepose_people_and_their_points(tmp_path: Path, body: BodyModel, document: dict[str, Any]) -> None:
+    people = dense_document(document)["annotations"]
     people[1]["keypoints"] = [0] * 51
+    people[2]["dp_masks"] = []
     write(tmp_path, "densepose_coco_2014_minival.json", document)
     table = open_source("densepose_coco").ingest(tmp_path, body)["val"]
     assert [name[-3:] for name in table.sample_ids] == ["400", "401", "402"]
     assert table.has("keypoints2d").tolist() == [True, False, True]
+    assert table.dense is not None
+    assert len(table.dense) == 3
+    points = table.dense.points(table.sample_ids[1])
+    assert points is not None
+    x, y, width, height = people[1]["bbox"]
+    np.testing.assert_array_equal(points.chart, people[1]["dp_I"])
+    np.testing.assert_allclose(np.stack([points.u, points.v]), [people[1]["dp_U"], people[1]["dp_V"]], atol=1e-6)
+    expected = np.array([x, y]) + np.stack([people[1]["dp_x"], people[1]["dp_y"]], axis=1) / 255 * [width, height]
+    np.testing.assert_allclose(points.pixels, expected, atol=1e-3)
+    mask = table.dense.part_mask(table.sample_ids[0])
+    assert mask is not None
+    assert (mask[:50, 35:85] == 14).all()  # the head was drawn last
+    assert (mask[50:200, 30:90] == 1).all()
+    assert np.unique(mask).tolist() == [0, 1, 14]
+    np.testing.assert_allclose(table.dense.value(table.sample_ids[0], "masks_box"), table.array("bbox_xyxy")[0])
+    assert table.dense.part_mask(table.sample_ids[2]) is None
     assert "dp_U" not in read_annotations(tmp_path / "annotations/densepose_coco_2014_minival.json")["annotations"][0]
+    assert CocoSource().ingest(write(tmp_path, "train.json", document), body)["train"].dense is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dp_U": [0.1]}, "annotation 401: dp_U is not a finite number per surface point"),
+        ({"dp_x": [float("nan")] * 5}, "annotation 401: dp_x is not a finite number per surface point"),
+        ({"dp_V": None}, "annotation 401: dp_V is not a finite number per surface point"),
+        (
+            {"dp_I": [0.0, 1, 2, 3, 25]},
+            r"annotation 401: dp_I has \[0.0, 1.0, 2.0, 3.0, 25.0\], expected charts 1 to 24",
+        ),
+        (
+            {"dp_masks": [{"size": [9, 9], "counts": "a"}]},
+            "annotation 401: dp_masks: part 1 is no run-length code of 256",
+        ),
+        ({"dp_masks": [[]] * 14 + [{"size": [256, 256], "counts": "a"}]}, "dp_masks: part 15 is no run-length code"),
+    ],
+)
+def test_damage_of_points_is_named(
+    tmp_path: Path, body: BodyModel, document: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    dense_document(document)["annotations"][1].update(change)
+    write(tmp_path, "densepose_coco_2014_minival.json", document)
+    with pytest.raises(InputError, match=message):
+        open_source("densepose_coco").ingest(tmp_path, body)
 
 
 def break_keypoints(document: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from hmrtk.toolkit import pipeline
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.geometry.camera import project_crop_camera
+from hmrtk.toolkit.records.dense import DenseTable, dense_place
 from hmrtk.toolkit.records.manifest import load_manifest, manifest_names
 from hmrtk.toolkit.shards.batches import ShardBatches
 from hmrtk.toolkit.shards.builder import build_shards
@@ -66,6 +67,7 @@ def test_from_raw_files_to_the_reader(
     check_keypoints(rows, made)
     check_camera(rows, made, body)
     check_picture(rows, made)
+    check_dense(rows, tables[made.split].dense, tmp_path / "records", made)
     batches = ShardBatches(ShardDataset(tmp_path / "shards", made.split, shuffle=False), ROWS, threads=1)
     (batch,) = list(batches)
     np.testing.assert_array_equal(batch["keypoints2d"], np.stack([row["keypoints2d"] for row in rows]))
@@ -148,6 +150,21 @@ def check_picture(rows: list[dict[str, Any]], made: Layout) -> None:
     if made.bodies and made.slots:
         for picture, row in zip(pictures, rows, strict=True):
             check_iuv(picture, row["iuv"], made.cover)
+
+
+def check_dense(rows: list[dict[str, Any]], dense: DenseTable | None, records: Path, made: Layout) -> None:
+    """The side table is there where files have more than keypoints; its points lie on the person."""
+    place = dense_place(records / f"{made.split}.parquet")
+    assert place.is_file() == (dense is not None)
+    if dense is None:
+        return
+    assert DenseTable.read(place).table == dense.table
+    for row in rows:
+        points = dense.points(str(row["sample_id"]))
+        if points is not None:
+            x, y = np.floor(in_region(row, points.pixels)).astype(int).T
+            on = cv2.dilate(row["image"].transpose(1, 2, 0), NEAR)[y, x].astype(int).sum(axis=1) > BRIGHT
+            assert on.all()
 
 
 def side_of(colours: NDArray[Any]) -> NDArray[np.int64]:

@@ -173,12 +173,44 @@ def test_densepose_coco_without_running_its_pickles(tmp_path: Path, people: Peop
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
-    points = [{"bbox": [0, 0, 9, 9], "dp_x": [1.0], "dp_I": [2], "dp_masks": [[]], "x": Trap()} for _ in range(COUNT)]
+    points = [
+        {"bbox": [10, 20, 51, 102], "dp_x": [255.0, 0.0], "dp_y": [127.5, 0], "dp_I": [2, 3], "dp_U": [0.1, 1],
+         "dp_V": [0.2, 0], "dp_masks": [[]] * 14}
+        for _ in range(COUNT)
+    ]  # fmt: skip
     names = [f"train2014/COCO_train2014_{i:012d}.jpg" for i in range(COUNT)]
     columns = {"imgname": names, **spin_box(people), "part": part(people, offset=0.5), "im_id": range(COUNT)}
     path = write(tmp_path / "dp_coco_2014_train.npz", **columns, dp_annot=points, smpl_2dkps=part(people))
-    same_keypoints(read(path, "densepose_coco", body), people)
+    table = read(path, "densepose_coco", body)
+    same_keypoints(table, people)
+    assert table.dense is not None
+    found = table.dense.points(table.sample_ids[3])
+    assert found is not None
+    assert (found.chart.tolist(), found.pixels.tolist()) == ([2, 3], [[61, 71], [10, 20]])
+    write(path, **columns, dp_annot=[{**person, "x": Trap()} for person in points])
+    with pytest.raises(InputError, match="which hmrtk does not load"):
+        read(path, "densepose_coco", body)
     assert not (tmp_path / "ran").exists()
+    write(path, **columns, dp_annot=[*points[:-1], 3])
+    with pytest.raises(InputError, match="row 4: dp_annot is a int, expected a dictionary"):
+        read(path, "densepose_coco", body)
+
+
+def test_masks_of_lsp(tmp_path: Path, people: People, body: BodyModel) -> None:
+    names = [f"im{1001 + i}" for i in range(COUNT)]
+    columns = {
+        "imgname": [f"images/{name}.jpg" for name in names], **spin_box(people), "part": part(people, range(14)),
+        "maskname": [f"lsp/{name}_segmentation.png" for name in names],
+        "partname": [f"lsp/{name}_part_segmentation.png" for name in names],
+    }  # fmt: skip
+    table = read(write(tmp_path / "lsp_dataset_test.npz", **columns), "lsp", body, limit=3)
+    assert table.dense is not None
+    assert len(table.dense) == 3
+    assert table.dense.value(table.sample_ids[2], "parts_path") == "lsp/im1003_part_segmentation.png"
+    assert table.dense.value("lsp/test/other/0", "parts_path") is None
+    columns["maskname"][1] = "../x.png"
+    with pytest.raises(InputError, match=r"row 1: picture '\.\./x\.png' is not a path below"):
+        read(write(tmp_path / "lsp_dataset_test.npz", **columns), "lsp", body)
 
 
 def test_up3d_and_its_two_test_lists(tmp_path: Path, people: People, body: BodyModel) -> None:

@@ -107,6 +107,14 @@ class NpzFile:
             return [item.decode("utf-8", "replace") for item in values.ravel().tolist()]
         return [as_text(item, key, f"{self.path} row {row}") for row, item in enumerate(values.ravel().tolist())]
 
+    def objects(self, key: str) -> list[Any]:
+        """The first rows of an array of Python objects: dictionaries, lists, numbers and text, nothing that would run.
+
+        Raises:
+            InputError: no such key, no objects, or one of another kind.
+        """
+        return list(self._read(key, "O"))
+
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape of an array, all N rows counted, without reading it.
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.parameters import MEND, BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.records.artefact import read_parquet, write_parquet
+from hmrtk.toolkit.records.dense import DenseTable
 from hmrtk.toolkit.records.record import (
     BODY_COLUMNS,
     GENDERED,
@@ -47,7 +48,10 @@ class RecordTable:
         metadata: joint set, regressor, frames, units, gender, body fingerprint, provenance. Its gender is ``record``
             as soon as a row has one, whatever the table was made or written with.
         place: where the rows came from, for error messages.
+        dense: side table of the rows, as the reader of raw files made it; rows taken from this table have none.
     """
+
+    dense: DenseTable | None = None
 
     def __init__(self, table: pa.Table, metadata: RecordMetadata, place: str = "records") -> None:
         self.table, self.place = _conform(table, place), place

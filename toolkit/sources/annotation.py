@@ -145,3 +145,18 @@ def confident(joints: NDArray[np.float32], place: object, key: str) -> NDArray[n
         raise InputError(f"{place} row {row}", f"{key} has NaN or infinite values")
     confidence = np.clip(joints[..., -1:], 0, 1)
     return np.where(confidence > 0, np.concatenate([joints[..., :-1], confidence], axis=-1), 0).astype(np.float32)
+
+
+def corner_box(bbox: Any, place: str) -> list[float]:
+    """COCO's x, y, width, height → x0, y0, x1, y1 px.
+
+    Raises:
+        InputError: not four numbers, or empty.
+    """
+    try:
+        x, y, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        raise InputError(place, f"bbox is {bbox!r}, expected x, y, width, height") from None
+    if not (np.isfinite([x, y, width, height]).all() and width > 0 and height > 0):
+        raise InputError(place, f"bbox {[x, y, width, height]} is empty or not finite")
+    return [x, y, x + width, y + height]

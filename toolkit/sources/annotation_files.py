@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
+from hmrtk.toolkit.records.dense import DENSE_COLUMNS, DenseTable, has_any
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import gathered
 from hmrtk.toolkit.sources.picture_table import checked_root, record_table
@@ -56,7 +57,7 @@ class AnnotationFiles(ABC):
 
     @abstractmethod
     def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
-        """Columns of ``RECORD_SCHEMA`` from one file.
+        """Columns of ``RECORD_SCHEMA``, and of ``DENSE_SCHEMA`` where it has such, from one file.
 
         Args:
             part: one of ``files``.
@@ -106,9 +107,12 @@ class AnnotationFiles(ABC):
             if not any(len(part["sample_id"]) for part in parts):
                 raise InputError(paths[0].parent, self.nobody)
             columns = parts[0] if len(parts) == 1 else gathered(filled(parts))
-            tables[split] = record_table(
-                self.dataset, split, columns, body, inputs, settings(self, limit), self.regressor
-            )
+            dense = {name: columns.pop(name) for name in DENSE_COLUMNS if name in columns}
+            table = record_table(self.dataset, split, columns, body, inputs, settings(self, limit), self.regressor)
+            if has_any(dense):
+                origin = {"provenance": table.metadata.provenance}
+                table.dense = DenseTable.from_columns(table.sample_ids, dense, origin, table.place)
+            tables[split] = table
         return tables
 
 

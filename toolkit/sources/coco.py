@@ -13,14 +13,15 @@ one such file; out: one row per annotated person. Traps, and what is done about 
 - **2017** deals the pictures of 2014 anew: its train and 2014's val share most of the latter. Only one release is read,
   2014 where both are there (the papers use it).
 - Hips are the annotators' hips, at the place of LSP's in ``spin24``.
-- ``dp_*``: DensePose's surface points and masks have no column in a record. The people who have them become rows, with
-  their keypoints; **the points themselves are not kept**, and stay to be read from the same json by annotation id.
+- ``dp_*``: DensePose's surface points and part masks go to the side table (``records.dense``), see ``densepose``. In
+  DensePose-COCO a person without points is no row.
 
 The file names no body and no camera; those columns are null.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -34,8 +35,9 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
-from hmrtk.toolkit.sources.annotation import COCO17_SLOTS, in_spin24
+from hmrtk.toolkit.sources.annotation import COCO17_SLOTS, corner_box, in_spin24
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.densepose import COLUMNS, KEYS, dense_columns
 from hmrtk.toolkit.sources.picture_table import ANNOTATED, PIXEL_CENTRE, not_complete
 
 LIMBS = slice(5, 17)
@@ -94,9 +96,11 @@ class CocoSource(AnnotationFiles):
     def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
         """People in the file's order; a bad annotation is named by its id."""
         path, split = part.path, part.split
-        content = read_annotations(path)
+        with_points = self.dataset == "densepose_coco"
+        content = read_annotations(path, with_points)
         pictures = {picture["id"]: picture for picture in content["images"]}
-        rows: dict[str, list[Any]] = {"sample_id": [], "image_path": [], "size": [], "box": [], "keypoints": []}
+        names = ("sample_id", "image_path", "size", "box", "keypoints", *(COLUMNS if with_points else ()))
+        rows: dict[str, list[Any]] = {name: [] for name in names}
         for person, keypoints in self._people(content["annotations"], path):
             place = f"{path} annotation {person['id']}"
             picture = pictures.get(person.get("image_id"))
@@ -107,6 +111,9 @@ class CocoSource(AnnotationFiles):
             rows["size"].append([picture.get("height") or 0, picture.get("width") or 0])
             rows["box"].append(corner_box(person.get("bbox"), place))
             rows["keypoints"].append(keypoints)
+            if with_points:
+                for name, value in dense_columns(person, rows["box"][-1], place).items():
+                    rows[name].append(value)
             if len(rows["box"]) == limit:
                 break
         if not rows["box"]:
@@ -117,6 +124,7 @@ class CocoSource(AnnotationFiles):
             "image_size": checked_sizes(np.array(rows["size"], np.int32), path),
             "bbox_xyxy": np.array(rows["box"], np.float32),
             "keypoints2d": self._keypoints(np.array(rows["keypoints"], np.float32)),
+            **{name: rows[name] for name in COLUMNS if with_points},
         }
 
     def _people(self, annotations: list[dict[str, Any]], path: Path) -> Iterator[tuple[dict[str, Any], NDArray[Any]]]:
@@ -147,11 +155,11 @@ class CocoSource(AnnotationFiles):
         return f"no crowds, {'12 limb joints' if self.limbs else f'at least {self.min_keypoints} keypoints'}"
 
 
-def read_annotations(path: Path) -> dict[str, list[dict[str, Any]]]:
+def read_annotations(path: Path, points: bool = False) -> dict[str, list[dict[str, Any]]]:
     """``images`` and ``annotations`` of a COCO json.
 
-    What no record needs (outlines, masks, surface points) is dropped while the text is parsed, so that memory stays at
-    about three times the file.
+    What no record needs (outlines, areas) is dropped while the text is parsed, so that memory stays at about three
+    times the file; so are masks and surface points, unless ``points`` asks for them.
 
     Raises:
         InputError: missing, truncated, not json, or not COCO's.
@@ -159,7 +167,7 @@ def read_annotations(path: Path) -> dict[str, list[dict[str, Any]]]:
     with open_input(path) as stream:
         data = stream.read()
     try:
-        content = json.loads(data, object_hook=_kept)
+        content = json.loads(data, object_hook=functools.partial(_kept, points=points))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         line = getattr(error, "lineno", 1)
         raise InputError(f"{path} line {line}", "is not valid JSON", "the file may be truncated") from None
@@ -173,8 +181,10 @@ def read_annotations(path: Path) -> dict[str, list[dict[str, Any]]]:
     return content
 
 
-def _kept(item: dict[str, Any]) -> dict[str, Any]:
+def _kept(item: dict[str, Any], points: bool) -> dict[str, Any]:
     """What records need of a json object; keypoints as an array, surface points as whether there are any."""
+    if points and "counts" in item:  # a mask
+        return item
     kept = {key: item[key] for key in _KEPT if key in item}
     if "keypoints" in item:
         try:
@@ -183,6 +193,8 @@ def _kept(item: dict[str, Any]) -> dict[str, Any]:
             kept["keypoints"] = None
     if "dp_x" in item:
         kept["dp_x"] = bool(item["dp_x"])
+        if points:
+            kept |= {key: item.get(key) for key in KEYS}
     return kept
 
 
@@ -201,21 +213,6 @@ def checked_keypoints(value: NDArray[np.float32] | None, place: str) -> NDArray[
     if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
         raise InputError(place, f"keypoints has flags {np.unique(keypoints[:, 2]).tolist()}, expected 0, 1 or 2")
     return keypoints
-
-
-def corner_box(bbox: Any, place: str) -> list[float]:
-    """COCO's x, y, width, height → x0, y0, x1, y1 px.
-
-    Raises:
-        InputError: not four numbers, or empty.
-    """
-    try:
-        x, y, width, height = (float(value) for value in bbox)
-    except (TypeError, ValueError):
-        raise InputError(place, f"bbox is {bbox!r}, expected x, y, width, height") from None
-    if not (np.isfinite([x, y, width, height]).all() and width > 0 and height > 0):
-        raise InputError(place, f"bbox {[x, y, width, height]} is empty or not finite")
-    return [x, y, x + width, y + height]
 
 
 def checked_sizes(sizes: NDArray[np.int32], path: Path) -> NDArray[np.int32] | None:

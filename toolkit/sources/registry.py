@@ -34,6 +34,7 @@ from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
 from hmrtk.toolkit.sources.threedoh import ThreedohSource
 from hmrtk.toolkit.sources.threedpw import ThreedpwSource
 from hmrtk.toolkit.sources.up3d import Up3dSource
+from hmrtk.toolkit.sources.upi_s1h import UpiSource
 
 
 class Source(Protocol):
@@ -68,6 +69,7 @@ _READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
     "hmr2_npz": lambda name, config: Hmr2NpzSource(name),
     "hmr2_tar": lambda name, config: Hmr2TarSource(name),
     "bedlam": lambda name, config: BedlamSource(),
+    "masks": lambda name, config: UpiSource(),
     "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
     "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
 }

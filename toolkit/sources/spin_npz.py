@@ -20,8 +20,9 @@ file does not have are null, as SPIN's reader takes them (``base_dataset.py``): 
   are kept. The videos show people mirrored; the file has the bodies, so mirror the frames (DecoMR's ``surreal.py``).
 - **Confidence** is SPIN's 0 or 1: 1 for all 14 joints of LSP and LSPET, hidden ones too. Above 1 is cut to 1.
 - **COCO's** keypoints are pixel indices counted from 0, so half a pixel is added, as from COCO's own files.
-- ``openpose`` (detections, not annotation), ``maskname``, ``partname``, ``smpl_2dkps`` (DaNet made them up from COCO's)
-  and ``dp_annot`` (pickled: DensePose's points, in DensePose-COCO's own json too) are not read.
+- ``dp_annot`` (DaNet's: DensePose's points and masks, pickled) is read without running anything, and ``maskname`` and
+  ``partname`` are paths below UPi-S1h's folder; all three go to the side table (``records.dense``).
+- ``openpose`` (detections, not annotation) and ``smpl_2dkps`` (DaNet made them up from COCO's) are not read.
 """
 
 from __future__ import annotations
@@ -40,8 +41,17 @@ from hmrtk.toolkit.body.parameters import BETA_COUNT, MAX_ABS_BETA
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.fields import as_gender
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths, in_spin24, person_ids, square_boxes
+from hmrtk.toolkit.sources.annotation import (
+    SCALE_PX,
+    confident,
+    corner_box,
+    image_paths,
+    in_spin24,
+    person_ids,
+    square_boxes,
+)
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.densepose import COLUMNS, dense_columns
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
 from hmrtk.toolkit.sources.spin_variants import Variant, known_names, named_parts, variant_of
 
@@ -73,7 +83,9 @@ class SpinNpzSource(AnnotationFiles):
 
     def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
         """People in the file's order."""
-        return spin_columns(part.path, self.dataset, variant_of(self.dataset, part.path.name), limit, self.expansion)
+        columns = spin_columns(part.path, self.dataset, variant_of(self.dataset, part.path.name), limit, self.expansion)
+        with NpzFile(part.path, "center", limit) as file:
+            return {**columns, **_dense(file)}
 
 
 def spin_files(root: Path, dataset: str, splits: Sequence[str] | None = None) -> list[tuple[Variant, Path]]:
@@ -126,6 +138,23 @@ def spin_columns(
             "body_source": source,
             "gender": genders(file, bodies),
         }
+
+
+def _dense(file: NpzFile) -> dict[str, list[Any]]:
+    """Columns of the side table, those that the file has."""
+    columns: dict[str, list[Any]] = {}
+    for key, name in (("maskname", "silhouette_path"), ("partname", "parts_path")):
+        if key in file:
+            columns[name] = list(image_paths(file.texts(key), file.path))
+    if "dp_annot" in file:
+        rows = []
+        for row, person in enumerate(file.objects("dp_annot")):
+            place = f"{file.path} row {row}"
+            if not isinstance(person, dict):
+                raise InputError(place, f"dp_annot is a {type(person).__name__}, expected a dictionary")
+            rows.append(dense_columns(person, corner_box(person.get("bbox"), place), place))
+        columns |= {name: [values[name] for values in rows] for name in COLUMNS}
+    return columns
 
 
 def file_boxes(file: NpzFile, expansion: float) -> NDArray[np.float32]:
