@@ -34,6 +34,8 @@ MIN_IDLE = 4
 JUMP = 64
 """Frames that a jump has to save."""
 
+_ERRORS = 2
+"""OpenCV's log level that leaves out its warnings."""
 _FRAME = re.compile(r"(?:.*\D)?(\d{1,9})", re.DOTALL)
 
 
@@ -186,11 +188,12 @@ def _entries(key: tuple[str, int, int]) -> Entries | None:
 def _quiet() -> Iterator[None]:
     """Without what FFmpeg (unless it has been used before) and OpenCV print: our message says the same in one line."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # before OpenCV 5, and since
+    level = set_level(_ERRORS)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        set_level(level)
 
 
 def _key(path: Path) -> tuple[str, int, int]:
