@@ -31,11 +31,13 @@ def spin_columns(crowd: Crowd, body: BodyModel) -> dict[str, Any]:
     }
 
 
-def vibe_people(crowd: Crowd, rows: Rows, expansion: float = 1.1) -> dict[int, dict[str, Any]]:
+def vibe_people(crowd: Crowd, rows: Rows, body: BodyModel, expansion: float = 1.1) -> dict[int, dict[str, Any]]:
     """People of one video by track; ``expansion`` of the crops over ``bboxes``."""
     people = {}
     center, side = crowd.squares(1.05)  # the detector's boxes are a little larger
     cameras = crowd.cameras(center, expansion * side)
+    joints = np.full((len(crowd), 49, 3), 9.0, np.float32)  # 25 of OpenPose, then spin24
+    joints[:, 25:] = body.spin24_joints(crowd.parameters.replaced(transl=np.zeros((len(crowd), 3))))
     for person in (0, 1):
         mine = rows[crowd.persons[rows] == person]
         people[person + 1] = {
@@ -44,7 +46,7 @@ def vibe_people(crowd: Crowd, rows: Rows, expansion: float = 1.1) -> dict[int, d
             "verts": np.zeros((len(mine), 6890, 3), np.float32),
             "pose": crowd.pose[mine].astype(np.float32),
             "betas": crowd.betas[mine].astype(np.float32),
-            "joints3d": np.tile(np.arange(49.0, dtype=np.float32)[:, None], (len(mine), 1, 3)),
+            "joints3d": joints[mine],
             "joints2d": None,
             "bboxes": np.concatenate([center[mine], np.repeat(side[mine, None], 2, axis=1)], axis=1),
             "frame_ids": crowd.frames[mine],

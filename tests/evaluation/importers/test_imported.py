@@ -105,7 +105,7 @@ def test_joints_of_another_body_are_noted(crowd: Crowd, body: BodyModel, tmp_pat
 
 def test_the_video_is_in_the_path_or_given(crowd: Crowd, body: BodyModel, tmp_path: Path) -> None:
     rows = np.array([row for row, name in enumerate(crowd.videos) if name == VIDEOS[1]])
-    path = files.write_joblib(tmp_path / "demo" / "vibe_output.pkl", files.vibe_people(crowd, rows))
+    path = files.write_joblib(tmp_path / "demo" / "vibe_output.pkl", files.vibe_people(crowd, rows, body))
     records = crowd.records.take(rows)
 
     def imported(**config: object) -> Imported:

@@ -12,6 +12,8 @@ Keys: ``smpl_params_incam`` {``global_orient`` (F, 3), ``body_pose`` (F, 63), ``
 
 from __future__ import annotations
 
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from hmrtk.toolkit.evaluation.importers.result import FullCamera, SystemResult
 from hmrtk.toolkit.records.fields import Fields
 
 JOINTS = 21
+EXPECTED = "expected results of GVHMR; save smpl_params_incam and K_fullimg alone"
 NOTE = "SMPL-X bodies: the pose of 21 joints was taken, hands straight; SMPL-X's betas do not fit SMPL: the mean shape"
 
 
@@ -59,13 +62,17 @@ def _tensors(path: Path) -> dict[str, Any]:
 
     if not path.is_file():
         raise InputError(path, "no such file")
+    if not zipfile.is_zipfile(path):  # torch.save has written zip files since 1.6; what is older runs other code
+        raise InputError(path, "is not a readable file of torch.save", "truncated, or expected results of GVHMR")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file can raise nearly anything
+    except pickle.UnpicklingError:
+        raise InputError(path, "holds other things than tensors, which hmrtk does not load", EXPECTED) from None
+    except Exception as error:  # a damaged file can raise nearly anything
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(path, f"is not a file of tensors: {first[:120]}", "expected results of GVHMR") from None
+        raise InputError(path, f"is not a readable file of torch.save: {first[:120]}", EXPECTED) from None
     if not isinstance(content, dict):
-        raise InputError(path, f"holds a {type(content).__name__}, expected a dictionary", "expected results of GVHMR")
+        raise InputError(path, f"holds a {type(content).__name__}, expected a dictionary", EXPECTED)
     return {str(key): _arrays(value, torch.Tensor) for key, value in content.items()}
 
 
