@@ -171,7 +171,9 @@ class RecordTable:
         """The rows of an integer index or boolean mask, in that order."""
         index = np.asarray(index)
         rows = np.flatnonzero(index) if index.dtype == bool else index
-        return RecordTable(self.table.take(pa.array(rows, pa.int64())), self.metadata, self.place)
+        first, last = (int(rows.min()), int(rows.max())) if len(rows) else (0, -1)
+        near = self.table.slice(first, last - first + 1)  # take costs as much as the table has chunks
+        return RecordTable(near.take(pa.array(rows - first, pa.int64())), self.metadata, self.place)
 
     def head(self, limit: int | None) -> RecordTable:
         """The first ``limit`` rows (all when None)."""

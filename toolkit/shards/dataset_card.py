@@ -142,10 +142,10 @@ def _split_name(split: str) -> str:
 
 def _summary(index: ShardIndex) -> str:
     size = sum(entry.bytes for entry in index.shards) / 1e6
+    found = f"{counted(index.rows, 'row')} in {counted(len(index.shards), 'file')}, {size:.0f} MB."
     return (
-        f"{counted(index.rows, 'row')} in {counted(len(index.shards), 'file')}, {size:.0f} MB. One row is one person in "
-        "one picture: the picture of a square region around the person, the body's parameters, cameras, and maps of the "
-        "body's surface."
+        f"{found} One row is one person in one picture: the picture of a square region around the person, the body's "
+        "parameters, cameras, and maps of the body's surface."
     )
 
 

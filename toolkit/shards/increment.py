@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.remote import Place
@@ -96,14 +95,14 @@ def _free_paths(split: str, taken: set[str]) -> Iterator[str]:
 
 
 def _refuse_known_ids(part: Part, others: list[Part], records: RecordTable, root: Place) -> None:
-    ids = pa.array(_ids(part, records))
+    ids = set(_ids(part, records))
     for shard in (shard for other in others for shard in other.shards):
         if not (root / shard.path).is_file():
             continue
         file, _ = open_shard(root / shard.path)
         with file:
-            known = file.read(columns=["sample_id"])["sample_id"]
-        twice = pc.filter(ids, pc.is_in(ids, value_set=known))
-        if len(twice):
-            problem = f"sample_id {twice[0].as_py()!r} is already in {root / shard.path}"
+            known = file.read(columns=["sample_id"])["sample_id"].to_pylist()
+        twice = next((name for name in known if name in ids), None)
+        if twice is not None:
+            problem = f"sample_id {twice!r} is already in {root / shard.path}"
             raise InputError(records.place, problem, "give the whole table it came from, or other ids")

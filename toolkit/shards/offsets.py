@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,11 +99,9 @@ def offsets_problem(index: ShardIndex, entry: ShardEntry) -> str | None:
 
 
 def _make(index: ShardIndex, entry: ShardEntry) -> Offsets:
-    groups = RowGroups(index, entry.split)
+    groups = RowGroups(replace(index, shards=(entry,)), None)
     ranges, crc = [], []
-    for group, (path, _) in enumerate(groups.places):
-        if path != entry.path:
-            continue
+    for group in range(len(groups.places)):
         try:
             chunk = groups.chunk(group, "image.bytes")
             found = picture_ranges(chunk.data, chunk.levels, groups.sizes[group])
