@@ -101,16 +101,20 @@ def test_frames_of_videos(tmp_path: Path) -> None:
         (tmp_path, "S9/Videos/Directions 1.54138969.mp4/000007.jpg"),
         (tmp_path, "S9/Videos/Directions 1.54138969.mp4/frame_7"),
         (video, "7"),
+        (video, "S9/Videos/Directions 1.54138969.mp4/000007.jpg"),
     ):
         picture = PictureFolder(root).find(image_path, PLACE)
         frame = picture.read()
         assert picture.exists()
         assert isinstance(frame, np.ndarray)
         assert shown(frame) == 7
-    picture = PictureFolder(video).find("first.jpg", PLACE)
-    assert not picture.exists()
-    with pytest.raises(InputError, match=r"\.mp4: 'first\.jpg' does not end in a frame's number, from 1 \(check --im"):
-        picture.read()
+    for image_path in ("first.jpg", "S9/Videos/Eating.54138969.mp4/000007.jpg", "000000.jpg"):
+        picture = PictureFolder(video).find(image_path, PLACE)
+        assert not picture.exists()
+        with pytest.raises(
+            InputError, match=rf"\.mp4: '{image_path}' is not the number of a frame, from 1 \(check --im"
+        ):
+            picture.read()
 
 
 def test_what_is_not_there_does_not_exist(tmp_path: Path) -> None:

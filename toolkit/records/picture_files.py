@@ -61,7 +61,7 @@ class PictureFile:
         if not self.member:
             return self.place.is_file()
         if videos.is_video_name(self.place.name):
-            return videos.frame_number(self.member) is not None
+            return self._number() is not None
         return self._name() is not None
 
     def read(self) -> bytes | NDArray[np.uint8]:
@@ -75,10 +75,15 @@ class PictureFile:
                 return bytes(stream.read())
         if not videos.is_video_name(self.place.name):
             return archives.archive(self.place).read(self._name() or self.member)
-        number = videos.frame_number(self.member)
+        number = self._number()
         if number is None:
-            raise InputError(self.place, f"{self.member!r} does not end in a frame's number, from 1", CHECK_ROOT)
+            raise InputError(self.place, f"{self.member!r} is not the number of a frame, from 1", CHECK_ROOT)
         return videos.read_frame(self.place, number)
+
+    def _number(self) -> int | None:
+        """Which frame of the video; one of another video is none of it."""
+        folders, name = PurePosixPath(self.member).parts[:-1], PurePosixPath(self.member).name
+        return videos.frame_number(name) if not folders or folders[-1] == self.place.name else None
 
     def _name(self) -> str | None:
         """What the archive calls it: a packed folder may be part of the names or not, and of the path as well."""
