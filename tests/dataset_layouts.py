@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from tests.sources import (
     test_threedoh,
     test_threedpw,
     test_up3d,
+    test_upi_s1h,
 )
 from tests.sources.people import People, random_people
 
@@ -218,6 +220,11 @@ def up3d(root: Path) -> None:
     test_up3d.write_folder(root, test_up3d.made_people(body()))
 
 
+def upi_s1h(root: Path) -> None:
+    test_upi_s1h.write_masks(root / "data", body(), 2, 1001)
+    shutil.rmtree(root / "data" / "mpii")  # a copy of LSP's here
+
+
 def h36m(root: Path) -> None:
     from tests.sources import test_h36m
 
@@ -339,4 +346,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("up3d", "raw", (*UP3D_ROW, "test.txt"), up3d),
     spin("up3d", "up_3d_train.npz", "up_3d_test.npz"),
     humandata("up3d", "up3d_train.npz"),
+    Layout(
+        "upi_s1h", "masks", ("data/lsp/im1001_segmentation.png", "data/lsp/im1001_part_segmentation.png"), upi_s1h
+    ),
 )  # fmt: skip

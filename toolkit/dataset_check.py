@@ -96,21 +96,20 @@ def verify_dataset(
     if fmt is not None and fmt not in manifest.formats:
         raise UnknownNameError(f"format of {dataset}", fmt, manifest.formats)
     formats = [fmt] if fmt else _likely_formats(manifest, root)
-    if quick or body is None:
-        return _checked(manifest, formats[0], root, None, progress)
-    reports = (_checked(manifest, each, root, body, progress) for each in formats)
+    used, fetched = None if quick else body, Findings()
+    if root is not None and root.is_dir():
+        fetched = download_findings(manifest, root, used is None, progress)
+    reports = (_checked(manifest, each, root, used, fetched, progress) for each in formats)
     first = next(reports)
-    return first if first.rows else next((report for report in reports if report.rows), first)
+    return first if first.rows or used is None else next((report for report in reports if report.rows), first)
 
 
 def _checked(
-    manifest: Manifest, fmt: str, root: Path | None, body: BodyModel | None, progress: Progress
+    manifest: Manifest, fmt: str, root: Path | None, body: BodyModel | None, fetched: Findings, progress: Progress
 ) -> DatasetReport:
-    """The report of one format; without a body nothing is read."""
-    findings, folder = Findings(), root if root is not None and root.is_dir() else None
-    if folder is not None:
-        findings = layout_findings(manifest, folder, fmt)
-        findings += download_findings(manifest, folder, quick=body is None, progress=progress)
+    """The report of one format, with what is known of downloads; without a body nothing is read."""
+    folder = root if root is not None and root.is_dir() else None
+    findings = fetched if folder is None else layout_findings(manifest, folder, fmt, body is None) + fetched
     rows: dict[str, int] = {}
     if body is None:
         findings += Findings(notes=("only names, numbers and sizes were compared: nothing was read",))

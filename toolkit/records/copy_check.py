@@ -1,4 +1,4 @@
-"""Are the files of a dataset all there? By names, numbers and sizes; nothing is read but what was downloaded.
+"""Are the files of a dataset all there? By names, numbers, sizes and ends; only what was downloaded is read.
 
 In: a manifest and the folder of a copy; out: ``Findings``, one line each, that name the file. Called by
 ``dataset_check`` before it reads the files, or instead.
@@ -7,7 +7,7 @@ In: a manifest and the folder of a copy; out: ``Findings``, one line each, that 
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,10 @@ from hmrtk.toolkit.wording import counted, sized
 
 NAMED = 3
 """Files of one kind that get a line of their own; the others are counted."""
+ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
+"""Suffix → the bytes that end such a picture."""
+TAIL = 4096
+"""Bytes at the end of a picture among which they are looked for: some programs add a little behind them."""
 _ALIKE = 0.5
 
 
@@ -35,13 +39,14 @@ class Findings:
         return Findings(self.problems + other.problems, self.notes + other.notes)
 
 
-def layout_findings(manifest: Manifest, root: Path, fmt: str) -> Findings:
-    """Places that are missing, with what may be the file under another name; numbers of files; files without content.
+def layout_findings(manifest: Manifest, root: Path, fmt: str, quick: bool) -> Findings:
+    """Places that are missing, with what may be the file under another name; numbers of files; files without an end.
 
     Args:
         manifest: of the dataset.
         root: folder of the copy.
         fmt: the format that is there.
+        quick: open no file.
     """
     problems = [_missing_line(manifest, root, fmt, entry) for entry in manifest.missing(root, fmt)]
     entries = manifest.entries(fmt)
@@ -49,7 +54,7 @@ def layout_findings(manifest: Manifest, root: Path, fmt: str) -> Findings:
         if entry.count is not None and (found := len(entry.files(root))) not in (0, entry.count):
             problems.append(f"{root / entry.path}: {counted(found, 'file')}, the manifest says {entry.count}")
     problems += _first(_unpaired(entries, root), "missing file")
-    problems += _first(_empty(entries, root), "empty file")
+    problems += _first(_short(entries, root, quick), "damaged file")
     return Findings(tuple(problems))
 
 
@@ -67,34 +72,38 @@ def _alike(manifest: Manifest, root: Path, fmt: str, entry: LayoutEntry) -> str:
     there = (p.relative_to(root).as_posix() for p in root.glob(f"{below}*") if p.is_file())
     names = {Path(path).name: path for path in there if path not in expected and not path.endswith(OWN)}
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=_ALIKE)
-    kept = [name for name in names if Path(wanted).suffix and f"{Path(wanted).suffix}." in name]
-    return next((names[name] for name in (*close, *sorted(kept))), "")
+    longer = [name for name in sorted(names) if f"{Path(wanted).suffix}." in name]  # x.npz.bak
+    return next((names[name] for name in (*close, *longer)), "")
 
 
 def _unpaired(entries: tuple[LayoutEntry, ...], root: Path) -> Iterator[str]:
-    """Files that a group lacks of a name that it has."""
-    groups: dict[str, list[LayoutEntry]] = defaultdict(list)
-    for entry in entries:
-        groups[entry.group].append(entry)
-    for name, members in groups.items():
-        if not name:
-            continue
-        found = {entry.path: entry.names(root) for entry in members}
-        everywhere = sorted({key for names in found.values() for key in names})
-        for key in everywhere:
-            other = next(names[key] for names in found.values() if key in names)
-            for entry in members:
-                if key not in found[entry.path] and found[entry.path]:
-                    yield f"{root / entry.named(key)}: missing ({entry.meaning}); there is {other}"
+    """Files that a group lacks of a name that it has. Places without any file are missing as a whole already."""
+    for group in sorted({entry.group for entry in entries} - {""}):
+        members = [(entry, entry.names(root)) for entry in entries if entry.group == group]
+        there = {name: path for _, names in reversed(members) for name, path in names.items()}
+        for name, path in sorted(there.items()):
+            for entry, names in members:
+                if names and name not in names:
+                    yield f"{root / entry.named(name)}: missing ({entry.meaning}); there is {path}"
 
 
-def _empty(entries: tuple[LayoutEntry, ...], root: Path) -> Iterator[str]:
-    """Files that are needed and have no byte."""
+def _short(entries: tuple[LayoutEntry, ...], root: Path, quick: bool) -> Iterator[str]:
+    """Files that are needed and have no byte, or are pictures that are cut off."""
     for entry in entries:
-        if not entry.optional:
-            for path in entry.files(root):
-                if (root / path).is_file() and (root / path).stat().st_size == 0:
-                    yield f"{root / path}: is empty"
+        for path in [] if entry.optional else entry.files(root):
+            file = root / path
+            if file.is_file() and file.stat().st_size == 0:
+                yield f"{file}: is empty"
+            elif not quick and file.suffix.lower() in ENDS and not is_whole(file):
+                yield f"{file}: is cut off"
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a PNG or JPEG has its end; true of anything else that has a byte."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - TAIL))
+        return size > 0 and ENDS.get(path.suffix.lower(), b"") in stream.read()
 
 
 def _first(lines: Iterator[str], noun: str) -> list[str]:

@@ -34,7 +34,9 @@ class LayoutEntry(_Strict):
     count: int | None = Field(default=None, gt=0)
     """Files that match in a whole copy, where that is known."""
     group: str = ""
-    """Entries of one group have files for the same names: what their asterisks stand for, in the same order."""
+    """Entries of one group have files for the same names: what their wildcards stand for, in the same order."""
+    pictures: bool = False
+    """These are the pictures that the annotation lists, under their usual names."""
 
     @field_validator("path")
     @classmethod
@@ -50,15 +52,17 @@ class LayoutEntry(_Strict):
         return sorted(path.relative_to(root).as_posix() for path in root.glob(self.path))
 
     def names(self, root: Path) -> dict[tuple[str, ...], str]:
-        """What the asterisks stand for in each path that matches → the path. One that begins with ``_`` is no name."""
-        pattern = re.compile("([^/]*)".join(re.escape(part) for part in self.path.split("*")))
-        found = {match.groups(): path for path in self.files(root) if (match := pattern.fullmatch(path))}
+        """What the wildcards stand for in each path that matches → the path. One that begins with ``_`` is no name."""
+        fixed, wild = re.split(r"[*?]", self.path), re.findall(r"[*?]", self.path)
+        expressions = ["([^/]*)" if each == "*" else "([^/])" for each in wild]
+        pattern = "".join(re.escape(text) + part for text, part in zip(fixed, [*expressions, ""], strict=True))
+        found = {match.groups(): path for path in self.files(root) if (match := re.fullmatch(pattern, path))}
         return {name: path for name, path in found.items() if not any(part.startswith("_") for part in name)}
 
     def named(self, name: tuple[str, ...]) -> str:
-        """The path with ``name`` for its asterisks."""
-        parts = self.path.split("*")
-        return "".join(part + fill for part, fill in zip(parts, (*name, ""), strict=True))
+        """The path with ``name`` for its wildcards."""
+        fixed = re.split(r"[*?]", self.path)
+        return "".join(text + part for text, part in zip(fixed, (*name, ""), strict=True))
 
 
 class Download(_Strict):
@@ -174,8 +178,8 @@ class Manifest(_Strict):
         for entry in self.layout:
             if entry.format and entry.format not in self.formats:
                 raise ValueError(f"layout {entry.path!r} names format {entry.format!r}, expected one of {self.formats}")
-            if entry.group and ("**" in entry.path or not set("[?").isdisjoint(entry.path)):
-                raise ValueError(f"layout {entry.path!r} is in a group, where only single asterisks are possible")
+            if entry.group and ("**" in entry.path or "[" in entry.path):
+                raise ValueError(f"layout {entry.path!r} is in a group, where only * and ? are possible")
         for protocol in self.protocols:
             if protocol.split not in self.splits:
                 raise ValueError(f"protocol {protocol.name!r} names split {protocol.split!r}, which is not declared")

@@ -15,16 +15,12 @@ from pathlib import Path, PurePosixPath
 import pyarrow.compute as pc
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.records.copy_check import Findings
+from hmrtk.toolkit.records.copy_check import Findings, is_whole
 from hmrtk.toolkit.records.manifest import Manifest
 from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.wording import counted
 
-ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
-"""Suffix → the bytes that end such a picture."""
-TAIL = 4096
-"""Bytes at the end of a picture among which they are looked for: some programs add a little behind them."""
 SAMPLED = 64
 """Pictures by which the folder is found that the paths are relative to."""
 CONTAINERS = (".tar", ".zip", ".gz", ".tgz", ".mp4", ".avi")
@@ -68,7 +64,7 @@ def _faults(base: Path, paths: list[str]) -> tuple[list[str], list[str]]:
         names = folders[folder]
         if not (pictures.find(path, path).exists() if names is None else name in names):
             missing.append(path)
-        elif names is not None and not _is_whole(base / path):
+        elif names is not None and not is_whole(base / path):
             short.append(path)
     return missing, short
 
@@ -87,7 +83,7 @@ def naming_findings(manifest: Manifest, fmt: str, tables: Mapping[str, RecordTab
         fmt: the format that was read.
         tables: split → records.
     """
-    patterns = [entry.path for entry in manifest.entries(fmt) if PurePosixPath(entry.path).suffix in ENDS]
+    patterns = [entry.path for entry in manifest.entries(fmt) if entry.pictures]
     names = [PurePosixPath(pattern).name for pattern in patterns]
     problems = []
     for split, table in tables.items():
@@ -130,11 +126,3 @@ def _names(folder: Path) -> set[str]:
             return {entry.name for entry in entries}
     except OSError:
         return set()
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a PNG or JPEG has its end; true of anything else that has a byte."""
-    with path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - TAIL))
-        return size > 0 and ENDS.get(path.suffix.lower(), b"") in stream.read()
