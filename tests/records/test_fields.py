@@ -10,9 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.records.fields import as_gender, as_text, first_betas, json_fields, npz_fields, pickle_fields
+from hmrtk.toolkit.records.fields import (
+    as_gender,
+    as_text,
+    first_betas,
+    json_fields,
+    npz_fields,
+    pickle_fields,
+    rotation_vectors,
+)
 
 CONTENT: dict[str, Any] = {
     "poses": [np.arange(12.0).reshape(2, 6), np.ones((3, 6), np.float32, order="F")],
@@ -151,3 +160,12 @@ def test_shapes_of_people() -> None:
     ):
         with pytest.raises(InputError, match=message):
             first_betas(value, "betas", "x")
+
+
+def test_rotation_matrices() -> None:
+    vectors = np.random.default_rng(0).normal(0, 0.6, (2, 3, 3))
+    matrices = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(2, 3, 3, 3)
+    np.testing.assert_allclose(rotation_vectors(matrices, "pose", "x"), vectors, atol=1e-12)
+    matrices[1, 2] *= -1
+    with pytest.raises(InputError, match=r"^x row 1: pose is no rotation at joint 2$"):
+        rotation_vectors(matrices, "pose", "x")

@@ -52,7 +52,7 @@ def test_a_subset_says_so_and_scores_zero(few: Path, crowd: Crowd, body: BodyMod
     found = Predictions.read(tmp_path / "p.parquet")
     assert found.metadata.system == "CLIFF"
     assert found.metadata.provenance["matching"] == done.report
-    assert found.metadata.provenance["inputs"]["few.npz"] == file_fingerprint(few)
+    assert found.metadata.provenance["inputs"][str(few)] == file_fingerprint(few)
     errors = evaluate(done.records, found, body)
     assert len(errors) == 13
     assert errors.mpjpe.max() < 1e-2

@@ -107,7 +107,7 @@ def import_predictions(
     covered = np.flatnonzero(matching.rows >= 0)
     _require_covered(result, records, matching, config)
     kept = records if len(covered) == len(records) else records.take(covered)
-    inputs = {"records": records.fingerprint} | {path.name: file_fingerprint(path) for path in paths}
+    inputs = {"records": records.fingerprint} | {path.as_posix(): file_fingerprint(path) for path in paths}
     origin = provenance("import-predictions", asdict(config), body.fingerprint, inputs, None) | {"matching": report}
     return Imported(_predictions(result, matching.rows[covered], kept, config, report["system"], origin), kept, report)
 
