@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.crop import square_affine
+from hmrtk.toolkit.records.crops import EXPANSION, REGION_FACTOR
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.codec import decode_image
 from hmrtk.toolkit.shards.pictures import PhotoReader, require_image_folder, row_generator
 from tests.records.test_videos import shown, write_video
@@ -138,6 +143,26 @@ def test_the_image_root_is_a_folder_an_archive_or_a_video(packed):
     for root in (packed / "none", packed / "none.zip", packed / "sub/photo.jpg"):
         with pytest.raises(InputError, match=rf"^{root}: no such image folder"):
             require_image_folder(root)
+
+
+def test_shards_of_archives_and_videos_whatever_the_workers(packed, records, body, small, tmp_path):
+    write_video(packed / "long.avi", 90, "MJPG")
+    names = [f"long.avi/{4 * i + 1:06d}.jpg" for i in range(21)] + ["photos/photo.png", "shard.tar/key.png"]
+    columns = {"sample_id": names, "dataset": "x", "split": "train", "image_path": names}
+    rows = RecordTable.from_columns({**columns, "bbox_xyxy": np.array([4.0, 8, 76, 80])}, records.metadata)
+    pictures = []
+    for workers in (1, 3):
+        out = tmp_path / str(workers)
+        build_shards(rows, body, out, replace(small, images=packed, synthesise=False), workers=workers)
+        shards = sorted(out.glob("train/*.parquet"))
+        pictures.append([row["bytes"] for path in shards for row in pq.read_table(path)["image"].to_pylist()])
+    assert pictures[0] == pictures[1]
+    affine = square_affine(np.array([40.0, 44]), np.float64(72 * EXPANSION * REGION_FACTOR), small.region_px)
+    reader = PhotoReader(packed)
+    for name, picture in zip(names, pictures[0], strict=True):
+        expected = decode_image(reader.region(name, affine, small.region_px, PLACE), name).astype(int)
+        assert np.abs(decode_image(picture, name) - expected).max() <= 4
+    assert len(set(pictures[0])) == 22  # the two photographs are the same
 
 
 def test_row_generators_differ_by_seed_and_sample_and_repeat():
