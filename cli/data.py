@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 @click.option("--root", type=PATH, help="Folder (or file) with the raw data; embedded needs none.")
 @click.option("--out", type=PLACE, help="Folder for <split>.parquet; default: <workspace>/records/<dataset>.")
 @click.option("--split", help="Only this split.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What the reader is told, e.g. step=5; may be repeated. datasets show lists them.",
+)
 @data_options
 @click.pass_obj
 def ingest(
@@ -32,6 +39,7 @@ def ingest(
     root: Path | None,
     out: Place | None,
     split: str | None,
+    options: tuple[str, ...],
     body_path: Path | None,
     limit: int | None,
     seed: int,
@@ -39,16 +47,22 @@ def ingest(
     """Read raw files into record tables: one row per person and image."""
     from hmrtk.toolkit import pipeline
     from hmrtk.toolkit.body.model import load_body
+    from hmrtk.toolkit.records.dense import dense_place
+    from hmrtk.toolkit.sources.options import split_options
 
     out = out or pipeline.record_folder(console.workspace, dataset)
+    told, body = split_options(options), load_body(body_path)
     tables = pipeline.ingest(
-        dataset, fmt, root, out, load_body(body_path), split=split, limit=limit, seed=seed, progress=console.progress
+        dataset, fmt, root, out, body, split=split, limit=limit, seed=seed, options=told, progress=console.progress
     )
+    places = {name: out / f"{name}.parquet" for name in tables}
     rows = {name: len(table) for name, table in tables.items()}
-    console.result(
-        {"out": str(out), "rows": rows, "body": next(iter(tables.values())).metadata.body},
-        [f"{out / (name + '.parquet')}: {n} rows" for name, n in rows.items()],
-    )
+    dense = {name: len(table.dense) for name, table in tables.items() if table.dense is not None}
+    lines = [f"{places[name]}: {counted(n, 'row')}" for name, n in rows.items()]
+    lines += [
+        f"{dense_place(places[name])}: {counted(n, 'row')} with masks or surface points" for name, n in dense.items()
+    ]
+    console.result({"out": str(out), "rows": rows, "dense": dense, "body": body.fingerprint}, lines)
 
 
 @click.command("build-prototypes")

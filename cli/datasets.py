@@ -35,11 +35,19 @@ def datasets_list(console: Console) -> None:
 @json_option
 @click.pass_obj
 def datasets_show(console: Console, name: str) -> None:
-    """Everything known about one dataset: licence, how to get it, layout, splits, protocol."""
+    """Everything known about one dataset: licence, how to get it, layout, splits, protocol, options of ingest."""
     from hmrtk.toolkit.records.manifest import load_manifest
+    from hmrtk.toolkit.sources.registry import is_readable, reader_options
 
     manifest = load_manifest(name)
-    console.result(manifest.model_dump(mode="json"), manifest.page())
+    known = {fmt: reader_options(name, fmt) for fmt in manifest.formats if is_readable(name, fmt)}
+    lines, values = [], {}
+    for fmt, options in known.items():
+        if options:
+            lines += [f"Options of format {fmt} (ingest --option NAME=VALUE):"]
+            lines += [f"  {option.line()}" for option in options.values()]
+            values[fmt] = {o.name: {"default": o.default, "meaning": o.meaning} for o in options.values()}
+    console.result({**manifest.model_dump(mode="json"), "options": values}, [*manifest.page(), *lines])
 
 
 @datasets.command("download")

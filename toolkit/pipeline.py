@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,22 @@ def ingest(
     split: str | None = None,
     limit: int | None = None,
     seed: int = 0,
+    options: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, RecordTable]:
     """Read raw files and write ``<out>/<split>.parquet``, and ``<out>/dense/<split>.parquet`` where the files have
     silhouettes or surface points.
 
+    Args:
+        dataset, fmt: names of the manifest and of one of its formats; None takes the first that can be read.
+        root: the raw data. out: folder of the tables.
+        split: write only this one. limit: at most so many rows per split. seed: of what is drawn.
+        options: what the reader is told, name → text (``sources.options``).
+
     Raises:
-        InputError: the raw files are missing or damaged, or hold nothing for ``split``.
+        InputError: the raw files are missing or damaged, or hold nothing for ``split``; an unknown option or value.
     """
-    source = open_source(dataset, fmt)
+    source = open_source(dataset, fmt, options=options)
     if root is None and dataset != EMBEDDED:
         raise InputError(
             dataset, "the raw data's folder is not given", f"pass --root DIR; see: hmrtk datasets show {dataset}"

@@ -76,6 +76,10 @@ class CocoSource(AnnotationFiles):
     limbs: bool = False
     hidden_confidence: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.hidden_confidence <= 1:
+            raise InputError("option hidden_confidence", f"expected 0 to 1, got {self.hidden_confidence:g}")
+
     def files(self, root: Path) -> dict[str, list[Path]]:
         """One file per split, of one release; the name of a single file says its split."""
         if root.is_file():

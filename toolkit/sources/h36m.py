@@ -44,6 +44,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, SCALE_PX, gathered, in_spin24, square_boxes
 from hmrtk.toolkit.sources.cdf import read_poses
 from hmrtk.toolkit.sources.matlab import open_hdf5
+from hmrtk.toolkit.sources.options import require_positive
 from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
 
 DATASET = "h36m"
@@ -67,6 +68,9 @@ class H36mSource:
     step: int = FRAME_STEP
     cameras: tuple[str, ...] = ()
     box_factor: float = BOX_FACTOR
+
+    def __post_init__(self) -> None:
+        require_positive(step=self.step, box_factor=self.box_factor)
 
     def ingest(
         self,

@@ -21,6 +21,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.artefact import file_fingerprint, provenance
 from hmrtk.toolkit.records.record import RecordMetadata
 from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.sources.options import require_positive
 from hmrtk.toolkit.sources.retarget import Floats, Motion
 
 SPLITS = ("train", "val", "test")
@@ -43,6 +44,10 @@ class MocapConfig:
     distance: float = 5.0
     focal: float = 800.0
     image_size: tuple[int, int] = (480, 640)
+
+    def __post_init__(self) -> None:
+        height, width = self.image_size
+        require_positive(fps=self.fps, distance=self.distance, focal=self.focal, image_size=min(height, width))
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,11 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, gathered, in_spin24
 from hmrtk.toolkit.sources.calibration import Camera, read_calibration
 from hmrtk.toolkit.sources.matlab import numbers, open_hdf5
+from hmrtk.toolkit.sources.options import require_positive
 from hmrtk.toolkit.sources.picture_table import checked_finite, checked_root, joint_boxes, not_complete, record_table
 
 DATASET = "mpi_inf_3dhp"
+CAMERA_COUNT = 14
 CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 TRAIN_JOINTS = (4, 18, 19, 20, 23, 24, 25, 3, 5, 6, 7, 9, 10, 11, 14, 15, 16)
 """Of the 28 joints, those of Human3.6M's 17 (SPIN)."""
@@ -69,6 +71,11 @@ class MpiInfSource:
 
     step: int = 10
     cameras: tuple[int, ...] = CAMERAS
+
+    def __post_init__(self) -> None:
+        require_positive(step=self.step)
+        if not self.cameras or not set(self.cameras) <= set(range(CAMERA_COUNT)):
+            raise InputError("option cameras", f"expected some of 0 to {CAMERA_COUNT - 1}, got {list(self.cameras)}")
 
     def ingest(
         self,

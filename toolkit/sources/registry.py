@@ -6,9 +6,10 @@ raw files of one dataset are like those of no other: the format ``raw`` has a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
@@ -29,6 +30,8 @@ from hmrtk.toolkit.sources.lsp import LspSource
 from hmrtk.toolkit.sources.mocap import MocapConfig, MocapSource
 from hmrtk.toolkit.sources.mpi_inf_3dhp import MpiInfSource
 from hmrtk.toolkit.sources.mpii import MpiiSource
+from hmrtk.toolkit.sources.options import Option, option_values, options_of
+from hmrtk.toolkit.sources.retarget import Motion
 from hmrtk.toolkit.sources.spin_fits import FINAL, STATIC, SpinFitsSource
 from hmrtk.toolkit.sources.spin_npz import SpinNpzSource
 from hmrtk.toolkit.sources.threedoh import ThreedohSource
@@ -55,38 +58,55 @@ class Source(Protocol):
         """
 
 
-_READERS: dict[str, Callable[[str, MocapConfig], Source]] = {
-    "embedded": lambda name, config: EmbeddedSource(),
-    "bvh": lambda name, config: MocapSource(name, (".bvh",), bvh.read, config),
-    "amc": lambda name, config: MocapSource(name, (".amc",), amc.read, config),
-    "deepmimic": lambda name, config: MocapSource(name, (".txt", ".json"), deepmimic.read, config),
-    "amass": lambda name, config: MocapSource(name, (".npz",), amass.read, config, amass.action_of, amass.SKIPPED),
-    "aist": lambda name, config: MocapSource(name, (".pkl",), aist.read, config, aist.action_of),
-    "humandata": lambda name, config: HumanDataSource(name),
-    "spin_npz": lambda name, config: SpinNpzSource(name),
-    "eft": lambda name, config: EftSource(name),
-    "cliff": lambda name, config: CliffSource(name),
-    "hmr2_npz": lambda name, config: Hmr2NpzSource(name),
-    "hmr2_tar": lambda name, config: Hmr2TarSource(name),
-    "bedlam": lambda name, config: BedlamSource(),
-    "masks": lambda name, config: UpiSource(),
-    "spin_fits": lambda name, config: SpinFitsSource(name, FINAL),
-    "spin_static_fits": lambda name, config: SpinFitsSource(name, STATIC),
+@dataclass(frozen=True)
+class Reader:
+    """How a source is made.
+
+    Attributes:
+        make: from the name of the dataset and the options.
+        settings: the dataclass whose fields are the options; None where there are none.
+    """
+
+    make: Callable[..., Source]
+    settings: type | None = None
+
+
+def _mocap(suffixes: tuple[str, ...], read: Callable[[Path], Motion], *others: Any) -> Reader:
+    return Reader(lambda name, **set_: MocapSource(name, suffixes, read, MocapConfig(**set_), *others), MocapConfig)
+
+
+_READERS: dict[str, Reader] = {
+    "embedded": Reader(lambda name: EmbeddedSource()),
+    "bvh": _mocap((".bvh",), bvh.read),
+    "amc": _mocap((".amc",), amc.read),
+    "deepmimic": _mocap((".txt", ".json"), deepmimic.read),
+    "amass": _mocap((".npz",), amass.read, amass.action_of, amass.SKIPPED),
+    "aist": _mocap((".pkl",), aist.read, aist.action_of),
+    "humandata": Reader(HumanDataSource, HumanDataSource),
+    "spin_npz": Reader(SpinNpzSource, SpinNpzSource),
+    "eft": Reader(EftSource, EftSource),
+    "cliff": Reader(CliffSource, CliffSource),
+    "hmr2_npz": Reader(Hmr2NpzSource, Hmr2NpzSource),
+    "hmr2_tar": Reader(Hmr2TarSource, Hmr2TarSource),
+    "bedlam": Reader(lambda name: BedlamSource()),
+    "masks": Reader(lambda name: UpiSource()),
+    "spin_fits": Reader(lambda name: SpinFitsSource(name, FINAL)),
+    "spin_static_fits": Reader(lambda name: SpinFitsSource(name, STATIC)),
 }
 """format → maker of its source."""
 
 RAW = "raw"
-_RAW: dict[str, Callable[[], Source]] = {
-    "3doh": ThreedohSource,
-    "3dpw": ThreedpwSource,
-    "coco": CocoSource,
-    "densepose_coco": lambda: CocoSource("densepose_coco"),
-    "h36m": H36mSource,
-    "lsp": LspSource,
-    "lspet": lambda: LspSource("lspet"),
-    "mpi_inf_3dhp": MpiInfSource,
-    "mpii": MpiiSource,
-    "up3d": Up3dSource,
+_RAW: dict[str, Reader] = {
+    "3doh": Reader(ThreedohSource, ThreedohSource),
+    "3dpw": Reader(ThreedpwSource, ThreedpwSource),
+    "coco": Reader(CocoSource, CocoSource),
+    "densepose_coco": Reader(CocoSource, CocoSource),
+    "h36m": Reader(lambda name, **set_: H36mSource(**set_), H36mSource),
+    "lsp": Reader(LspSource, LspSource),
+    "lspet": Reader(LspSource, LspSource),
+    "mpi_inf_3dhp": Reader(lambda name, **set_: MpiInfSource(**set_), MpiInfSource),
+    "mpii": Reader(lambda name, **set_: MpiiSource(**set_), MpiiSource),
+    "up3d": Reader(Up3dSource, Up3dSource),
 }
 """dataset → maker of the source of its raw files."""
 
@@ -96,17 +116,26 @@ def is_readable(dataset: str, fmt: str) -> bool:
     return dataset in _RAW if fmt == RAW else fmt in _READERS
 
 
-def open_source(dataset: str, fmt: str | None = None, mocap: MocapConfig | None = None) -> Source:
+def reader_options(dataset: str, fmt: str) -> dict[str, Option]:
+    """What the reader of a readable format can be told, by name."""
+    settings = _reader(dataset, fmt).settings
+    return options_of(settings) if settings else {}
+
+
+def open_source(
+    dataset: str, fmt: str | None = None, mocap: MocapConfig | None = None, options: Mapping[str, str] | None = None
+) -> Source:
     """The reader of a dataset.
 
     Args:
         dataset: name of a manifest.
         fmt: one of the manifest's formats; None takes the first one that can be read.
         mocap: sampling and camera of the motion-capture formats.
+        options: name → text, of ``reader_options``.
 
     Raises:
-        UnknownNameError: unknown dataset, or a format that the dataset does not come in.
-        InputError: a format that this version does not read; says which are readable.
+        UnknownNameError: unknown dataset or option, or a format that the dataset does not come in.
+        InputError: a format that this version does not read (says which are readable), or an option's value.
     """
     manifest = load_manifest(dataset)
     if fmt is not None and fmt not in manifest.formats:
@@ -114,9 +143,16 @@ def open_source(dataset: str, fmt: str | None = None, mocap: MocapConfig | None 
     wanted = [fmt] if fmt else list(manifest.formats)
     for name in wanted:
         if is_readable(dataset, name):
-            return _RAW[dataset]() if name == RAW else _READERS[name](dataset, mocap or MocapConfig())
+            known = reader_options(dataset, name)
+            values = option_values(options or {}, known, f"{dataset} in format {name}")
+            own = vars(mocap) if mocap and _reader(dataset, name).settings is MocapConfig else {}
+            return _reader(dataset, name).make(dataset, **{**own, **values})
     raise InputError(
         f"dataset {dataset}",
         f"its format {' or '.join(wanted)} is declared in the manifest and not readable in this version",
         f"readable formats: {', '.join(_READERS)}; records made elsewhere can be passed with --records",
     )
+
+
+def _reader(dataset: str, fmt: str) -> Reader:
+    return _RAW[dataset] if fmt == RAW else _READERS[fmt]

@@ -52,6 +52,7 @@ from hmrtk.toolkit.sources.annotation import (
 )
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.densepose import COLUMNS, dense_columns
+from hmrtk.toolkit.sources.options import require_positive
 from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
 from hmrtk.toolkit.sources.spin_variants import Variant, known_names, named_parts, variant_of
 
@@ -69,13 +70,16 @@ class SpinNpzSource(AnnotationFiles):
 
     Attributes:
         dataset: a key of ``VARIANTS``.
-        expansion: by which the tight box was enlarged, where that is not what SPIN did; None means as SPIN did.
+        expansion: by which the tight box was enlarged, where that is not what SPIN did.
     """
 
     format = "spin_npz"
 
     dataset: str
     expansion: float | None = None
+
+    def __post_init__(self) -> None:
+        require_positive(expansion=self.expansion)
 
     def files(self, root: Path) -> dict[str, list[Path]]:
         """One file per split, by the names of ``VARIANTS``."""
