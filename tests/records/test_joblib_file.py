@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.joblib_file import joblib_fields
+from tests.records.hostile import Hostile
 
 WAYS = [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)]
 
@@ -77,16 +76,6 @@ def _without_alignment(self: Any) -> dict[str, Any]:
 def test_a_plain_pickle_is_read_too(tmp_path: Path) -> None:
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({3: {"a": np.arange(4)}}))
     assert joblib_fields(tmp_path / "x.pkl", "results").inner("3").value("a").tolist() == [0, 1, 2, 3]
-
-
-class Hostile:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (f"touch {self.path}",)
 
 
 @pytest.mark.parametrize("place", ["beside arrays", "in an array of objects"])

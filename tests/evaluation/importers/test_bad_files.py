@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.evaluation.importers.registry import FORMATS, result_format
+from tests.records.hostile import Hostile
 
 from . import result_files as files
 from .crowds import Crowd
@@ -221,16 +221,6 @@ def test_missing_foreign_and_truncated_files(form: str, crowd: Crowd, body: Body
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(InputError, match=r"x\.npz: is not a"):
         read(path, body)
-
-
-class Hostile:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (f"touch {self.path}",)
 
 
 @pytest.mark.parametrize("form", FORMATS)
