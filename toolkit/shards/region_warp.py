@@ -3,7 +3,9 @@
 In: a region's picture and the affine map to the crop. Out: the crop. Called by ``augmented_row``.
 
 ``cv2.warpAffine`` finds every pixel's place one by one; a compiled loop finds them all in a tenth of the time, and
-``cv2.remap`` then reads the same four pixels with the same weights, in steps of 1/32 px.
+``cv2.remap`` then reads the same four pixels, with weights in steps of 1/32 px. So were OpenCV's own before its version
+5; since then they are exact, and noise is 0.9 grey levels off on average here, 0.25 there (smooth pictures 0.25 both).
+Crops for training are made this way, what is stored is not.
 """
 
 from __future__ import annotations
