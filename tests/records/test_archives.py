@@ -152,6 +152,9 @@ def test_object_stores(tmp_path: Path, name: str) -> None:
     fsspec.filesystem("memory").pipe_file(str(place), WRITERS[name](tmp_path / name).read_bytes())
     held = archive(place)
     assert all(held.read(key) == data for key, data in FILES.items())
+    fsspec.filesystem("memory").rm(str(place))
+    with pytest.raises(InputError, match=rf"{name}: no such file"):
+        held.read("train/007.jpg")
 
 
 def cut(path: Path, keep: float) -> Path:
@@ -216,6 +219,15 @@ def test_a_tar_cut_short_after_it_was_indexed(tmp_path: Path) -> None:
     cut(held.place, 0.2)
     with pytest.raises(InputError, match=r"a\.tgz: is no longer readable: it ends .* \(was it written anew\?\)"):
         held.read("train/030.jpg")
+
+
+def test_a_file_larger_than_its_directory_says_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x", bytes(10_000_000))
+    held = Archive(tmp_path / "a.zip")
+    held._table[0, 2] = 1000
+    with pytest.raises(InputError, match="x is damaged: 1001 of 1000 bytes are there"):
+        held.read("x")
 
 
 def test_encrypted_and_rare_zips(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class Archive:
             raise InputError(self.place, f"{name} is compressed by zip method {method}", "unpack it, or zip it anew")
         data = self._range(start, packed) if crc == _NO_CRC else self._zipped(name, start, packed)
         if method == _DEFLATED:
-            data = _inflated(data)
+            data = _inflated(data, size)
         if len(data) != size:
             raise InputError(self.place, f"{name} is damaged: {len(data)} of {size} bytes are there", WHOLE_AGAIN)
         if crc != _NO_CRC and zlib.crc32(data) != crc:
@@ -122,7 +122,10 @@ class Archive:
         if self._gzip is not None:
             return self._gzip.read(start, length)
         if isinstance(self.place, RemotePath):
-            return self.place.read_range(start, length)
+            try:
+                return self.place.read_range(start, length)
+            except FileNotFoundError:
+                raise InputError(self.place, "no such file") from None
         with open_input(self.place) as stream:
             stream.seek(start)
             return bytes(stream.read(length))
@@ -228,9 +231,9 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from found.items()
 
 
-def _inflated(data: bytes) -> bytes:
-    """Deflated bytes unpacked; nothing where they are damaged."""
+def _inflated(data: bytes, size: int) -> bytes:
+    """Deflated bytes unpacked, not far beyond the size they should have; nothing where they are damaged."""
     try:
-        return zlib.decompress(data, -zlib.MAX_WBITS)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
     except zlib.error:
         return b""
