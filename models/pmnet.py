@@ -1,0 +1,70 @@
+"""PM-Net (§III): HMR whose regression starts from a prototype that a classifier chooses from a memory.
+
+Encoder E, classifier C (one linear layer), memory M (K, 157), estimator G with three rounds: φ̄ = cM, then φ. Trained in
+two stages (§III-D): E and G with the singular prototype and without L_C; then all together with the memory and Eq. 5.
+
+Beyond the paper, ``hypotheses`` > 1 regresses from each of the likeliest prototypes and keeps the answer whose
+keypoints agree best with those a small head reads directly from the features: a choice by evidence in place of a blend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from hmrtk.models.backbone import Backbone
+from hmrtk.models.batch import Batch
+from hmrtk.models.camera import CameraModel
+from hmrtk.models.hmr import HMR
+from hmrtk.models.memory import Memory
+from hmrtk.models.output import Estimate, Output
+from hmrtk.models.posing import JointLayer
+from hmrtk.models.regressor import IterativeRegressor
+
+EVIDENCE = "evidence"
+"""Key in ``Output.maps`` of the keypoints (B, 24, 2) that the head reads from the features."""
+
+
+class PMNet(HMR):
+    """HMR with a prototype memory.
+
+    Args:
+        evidence: features → (B, 48): 24 keypoints in [-1, 1]² read directly; None without.
+        hypotheses: prototypes from which to regress when not training; 1 regresses from the memory's own choice.
+        others as for ``HMR``.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        memory: Memory,
+        regressor: IterativeRegressor,
+        joints: JointLayer,
+        camera: CameraModel,
+        evidence: nn.Module | None = None,
+        hypotheses: int = 1,
+    ) -> None:
+        super().__init__(backbone, memory, regressor, joints, camera)
+        self.evidence, self.hypotheses = evidence, hypotheses
+
+    def forward(self, batch: Batch) -> Output:
+        features = self.backbone(batch.image)
+        read = None if self.evidence is None else self.evidence(features).unflatten(1, (24, 2))
+        if self.hypotheses > 1 and not self.training and read is not None:
+            return self._best(features, read)
+        output = self.regress(features, self.memory(features, batch.label))
+        return output if read is None else replace(output, maps={EVIDENCE: read})
+
+    def _best(self, features: Tensor, read: Tensor) -> Output:
+        """The hypothesis whose keypoints are nearest to those that were read."""
+        starts, logits = self.memory.hypotheses(features, self.hypotheses)
+        rows, count = starts.shape[:2]
+        several = features.repeat_interleave(count, dim=0)
+        found = self.posed(self.regressor(several, starts.flatten(0, 1))[-1].float())
+        distance = (found.keypoints2d.unflatten(0, (rows, count)) - read[:, None]).square().sum((2, 3))
+        best = distance.argmin(dim=1) + count * torch.arange(rows, device=features.device)
+        kept = Estimate(found.rot6d[best], found.rotmat[best], found.betas[best], found.camera[best],
+                        found.joints[best], found.keypoints2d[best])  # fmt: skip
+        return Output((kept,), self.camera.to_crop(kept.camera), logits, None, {EVIDENCE: read})
