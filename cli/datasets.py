@@ -86,7 +86,7 @@ def datasets_download(
 @click.argument("name")
 @click.option("--root", type=PATH, help="Folder of the raw data, as for ingest.")
 @click.option("--format", "fmt", help="Which of the dataset's formats, where it comes in several.")
-@click.option("--quick", is_flag=True, help="Names, numbers and sizes only: nothing is read.")
+@click.option("--quick", is_flag=True, help="Names, numbers, sizes and ends of files only.")
 @body_option
 @json_option
 @click.pass_obj

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from scipy.io import savemat
 
 from hmrtk.toolkit.body.model import BodyModel, load_body
 from hmrtk.toolkit.dataset_check import verify_dataset
@@ -104,7 +105,7 @@ def test_quick_reads_nothing(coco: Path) -> None:
     (coco / "annotations/person_keypoints_val2014.json").write_text("{}")
     report = verify_dataset("coco", None, coco, None, quick=True)
     assert report.rows == {}
-    assert "only names, numbers and sizes were compared: nothing was read" in report.notes
+    assert "only names, numbers, sizes and ends were looked at: nothing was read through" in report.notes
     assert report.problems == (
         f"{coco}/train2014/COCO_train2014_*.jpg: 3 files, the manifest says 82783",
         f"{coco}/val2014/COCO_val2014_*.jpg: 3 files, the manifest says 40504",
@@ -112,6 +113,9 @@ def test_quick_reads_nothing(coco: Path) -> None:
     (coco / "annotations/person_keypoints_val2014.json").write_text("")
     empty = verify_dataset("coco", "raw", coco, None, quick=True).problems
     assert f"{coco}/annotations/person_keypoints_val2014.json: is empty" in empty
+    (coco / "annotations/person_keypoints_val2014.json").write_text('{"images": [')
+    short = verify_dataset("coco", "raw", coco, None, quick=True).problems
+    assert f"{coco}/annotations/person_keypoints_val2014.json: is cut off, or another kind of file" in short
     with pytest.raises(UnknownNameError, match="unknown format of coco 'rar'"):
         verify_dataset("coco", "rar", coco, None, quick=True)
 
@@ -217,7 +221,7 @@ def test_formats_of_the_same_name_are_told_apart(tmp_path: Path, body: BodyModel
 def test_downloads_are_checked(tmp_path: Path, body: BodyModel) -> None:
     lsp = load_manifest("lsp")
     file = tmp_path / "lsp_dataset.zip"
-    (tmp_path / "joints.mat").write_bytes(b"x")
+    savemat(tmp_path / "joints.mat", {"joints": 1})
     part_path(file).write_bytes(b"x" * 3000)
     Receipt(lsp.downloads[0].url, 5000).save(file)
     go_on = f"hmrtk datasets download lsp --out {tmp_path}"

@@ -83,7 +83,7 @@ def verify_dataset(
         root: folder of the raw data; None only for what ships in the package.
         body: given to the reader; may be None when ``quick``.
         progress: of the reader.
-        quick: names, numbers and sizes only; nothing is read.
+        quick: names, numbers, sizes and ends only; nothing is read through.
 
     Raises:
         UnknownNameError: no such data set or format. InputError: no root, or no such folder.
@@ -109,10 +109,10 @@ def _checked(
 ) -> DatasetReport:
     """The report of one format, with what is known of downloads; without a body nothing is read."""
     folder = root if root is not None and root.is_dir() else None
-    findings = fetched if folder is None else layout_findings(manifest, folder, fmt, body is None) + fetched
+    findings = fetched if folder is None else layout_findings(manifest, folder, fmt) + fetched
     rows: dict[str, int] = {}
     if body is None:
-        findings += Findings(notes=("only names, numbers and sizes were compared: nothing was read",))
+        findings += Findings(notes=("only names, numbers, sizes and ends were looked at: nothing was read through",))
     elif not is_readable(manifest.name, fmt):
         findings += Findings(notes=(f"format {fmt} has no reader in this version: contents were not checked",))
     elif folder is None or not manifest.missing(folder, fmt):

@@ -7,13 +7,13 @@ In: a manifest and the folder of a copy; out: ``Findings``, one line each, that 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.download import digests, hash_difference
+from hmrtk.toolkit.records.file_ends import is_whole
 from hmrtk.toolkit.records.manifest import Download, LayoutEntry, Manifest
 from hmrtk.toolkit.records.receipt import OWN, part_path, read_receipt
 from hmrtk.toolkit.records.unpacking import counted_below
@@ -21,10 +21,6 @@ from hmrtk.toolkit.wording import counted, sized
 
 NAMED = 3
 """Files of one kind that get a line of their own; the others are counted."""
-ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}
-"""Suffix → the bytes that end such a picture."""
-TAIL = 4096
-"""Bytes at the end of a picture among which they are looked for: some programs add a little behind them."""
 _ALIKE = 0.5
 
 
@@ -39,14 +35,13 @@ class Findings:
         return Findings(self.problems + other.problems, self.notes + other.notes)
 
 
-def layout_findings(manifest: Manifest, root: Path, fmt: str, quick: bool) -> Findings:
+def layout_findings(manifest: Manifest, root: Path, fmt: str) -> Findings:
     """Places that are missing, with what may be the file under another name; numbers of files; files without an end.
 
     Args:
         manifest: of the dataset.
         root: folder of the copy.
         fmt: the format that is there.
-        quick: open no file.
     """
     problems = [_missing_line(manifest, root, fmt, entry) for entry in manifest.missing(root, fmt)]
     entries = manifest.entries(fmt)
@@ -54,7 +49,7 @@ def layout_findings(manifest: Manifest, root: Path, fmt: str, quick: bool) -> Fi
         if entry.count is not None and (found := len(entry.files(root))) not in (0, entry.count):
             problems.append(f"{root / entry.path}: {counted(found, 'file')}, the manifest says {entry.count}")
     problems += _first(_unpaired(entries, root), "missing file")
-    problems += _first(_short(entries, root, quick), "damaged file")
+    problems += _first(_short(entries, root), "damaged file")
     return Findings(tuple(problems))
 
 
@@ -87,23 +82,14 @@ def _unpaired(entries: tuple[LayoutEntry, ...], root: Path) -> Iterator[str]:
                     yield f"{root / entry.named(name)}: missing ({entry.meaning}); there is {path}"
 
 
-def _short(entries: tuple[LayoutEntry, ...], root: Path, quick: bool) -> Iterator[str]:
-    """Files that are needed and have no byte, or are pictures that are cut off."""
-    for entry in entries:
-        for path in [] if entry.optional else entry.files(root):
-            file = root / path
-            if file.is_file() and file.stat().st_size == 0:
-                yield f"{file}: is empty"
-            elif not quick and file.suffix.lower() in ENDS and not is_whole(file):
-                yield f"{file}: is cut off"
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a PNG or JPEG has its end; true of anything else that has a byte."""
-    with path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - TAIL))
-        return size > 0 and ENDS.get(path.suffix.lower(), b"") in stream.read()
+def _short(entries: tuple[LayoutEntry, ...], root: Path) -> Iterator[str]:
+    """Files that have no byte, or not the end of their format; pictures are looked at where they are listed."""
+    for file in dict.fromkeys(root / path for entry in entries if not entry.pictures for path in entry.files(root)):
+        try:
+            if file.is_file() and not is_whole(file):
+                yield f"{file}: {'is cut off, or another kind of file' if file.stat().st_size else 'is empty'}"
+        except OSError as error:
+            yield f"{file}: cannot be read: {error.strerror}"
 
 
 def _first(lines: Iterator[str], noun: str) -> list[str]:

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow.compute as pc
 
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.records.copy_check import Findings, is_whole
+from hmrtk.toolkit.records.copy_check import Findings
+from hmrtk.toolkit.records.file_ends import is_whole
 from hmrtk.toolkit.records.manifest import Manifest
 from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
