@@ -26,7 +26,7 @@ JOINT = "joint"
 GROUPS = (JOINT, "action", "dataset", "subject", "sequence", "split", "gender", "camera_id")
 PER_CENT = (
     "pck", "auc", "pa_pck", "pa_auc", "pck2d_05", "pck2d_10", "foreground_accuracy", "foreground_f1", "part_accuracy",
-    "part_f1", "ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large",
+    "part_f1", "auc_10", "ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large",
 )  # fmt: skip
 """Metrics in per cent; the others are mm but for these:"""
 OTHER_UNITS = {"acceleration": "mm/frame²", "keypoints2d": "px"}
@@ -51,6 +51,10 @@ Metrics = dict[str, float | None]
 @click.option(
     "--spin-parts", type=PATH, metavar="DIR", help="SPIN's vertex_texture.npy and cube_parts.npy for --masks."
 )
+@click.option("--dense", type=PLACE, metavar="FILE", help="Side table of marked surface points: AUC up to 10 cm.")
+@click.option(
+    "--atlas", default="charts", show_default=True, help="Charts of --dense: the body's own, or UV_Processed.mat."
+)
 @selects_records("test")
 @click.pass_obj
 def evaluate(
@@ -61,6 +65,8 @@ def evaluate(
     coco: Place | None,
     masks: Path | None,
     spin_parts: Path | None,
+    dense: Place | None,
+    atlas: str,
     selection: Selection,
 ) -> None:
     """Score predictions against records, in millimetres, pixels and per cent, under a named protocol."""
@@ -69,8 +75,10 @@ def evaluate(
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.evaluation.protocols import protocol as protocol_named
 
-    if protocol == EVERY and (by or coco or masks):
-        raise click.UsageError(f"--protocol {EVERY} compares protocols only: name one for --by, --coco and --masks")
+    if protocol == EVERY and (by or coco or masks or dense):
+        raise click.UsageError(
+            f"--protocol {EVERY} compares protocols only: name one for --by, --coco, --masks, --dense"
+        )
     body, records, _ = selection.load(console.workspace)
     predictions = Predictions.read(predictions_path)
     if selection.limit is not None:  # then those of the other rows are not missed
@@ -83,7 +91,7 @@ def evaluate(
     chosen = protocol_named(protocol)
     result: Row = {"protocol": chosen.to_json(), "n": len(records), "metrics": {}}
     lines = []
-    if has_truth(records) or not (coco or masks):
+    if has_truth(records) or not (coco or masks or dense):
         extra = [name for name in EXTRA if name != "surface"]
         judged = judge(records, predictions, body, chosen, gendered, console.progress, extra)
         result |= _told(judged)
@@ -91,9 +99,15 @@ def evaluate(
         if by and judged.errors is not None:
             result["by"] = _groups(judged.errors, records, by)
             lines = _group_lines(result["by"])
-    flat, truth = _in_pictures(console, records, predictions, body, coco, masks, spin_parts)
+    matched = predictions.take(predictions.match(records, unknown="ignore"))
+    flat = _keypoint_metrics(records, matched, body)
+    if coco is not None:
+        flat |= _keypoint_ap(records, matched, body, coco, result)
+    if masks is not None:
+        flat |= _segmentation(console, records, matched, body, masks, spin_parts)
+    if dense is not None:
+        flat |= _dense(console, records, matched, body, dense, atlas, result)
     result["metrics"] |= _plain(flat)
-    result |= truth
     console.result(result, [*lines, *_metric_lines(result["metrics"]), f"{result['n']} samples. {chosen.describe()}"])
 
 
@@ -129,31 +143,50 @@ def _groups(errors: Errors, records: RecordTable, by: str) -> Row:
     return {"column": by, "groups": told, "average": _plain(average_of_groups(groups))}
 
 
-def _in_pictures(
+def _keypoint_ap(
+    records: RecordTable, matched: Predictions, body: BodyModel, annotations: Place, result: Row
+) -> dict[str, float]:
+    """COCO's ten numbers, per cent; what they were measured against goes into the result."""
+    from hmrtk.toolkit.evaluation.coco_ap import keypoint_ap
+    from hmrtk.toolkit.evaluation.keypoints import projected_keypoints
+
+    judged = keypoint_ap(records, projected_keypoints(records, matched, body), annotations)
+    result |= {"ap_truth": judged.truth, "ap_people": judged.people}
+    return {name: 100 * value for name, value in judged.values.items()}
+
+
+def _segmentation(
     console: Console,
     records: RecordTable,
-    predictions: Predictions,
+    matched: Predictions,
     body: BodyModel,
-    coco: Place | None,
-    masks: Path | None,
+    masks: Path,
     spin_parts: Path | None,
-) -> tuple[dict[str, float], Row]:
-    """Metrics of the picture's plane: what can be measured, and what was asked for."""
-    matched = predictions.take(predictions.match(records, unknown="ignore"))
-    found, truth = _keypoint_metrics(records, matched, body), {}
-    if coco is not None:
-        from hmrtk.toolkit.evaluation.coco_ap import keypoint_ap
-        from hmrtk.toolkit.evaluation.keypoints import projected_keypoints
+) -> dict[str, float]:
+    from hmrtk.toolkit.evaluation.segmentation import segment, spin_face_parts
 
-        judged = keypoint_ap(records, projected_keypoints(records, matched, body), coco)
-        found |= {name: 100 * value for name, value in judged.values.items()}
-        truth = {"ap_truth": judged.truth, "ap_people": judged.people}
-    if masks is not None:
-        from hmrtk.toolkit.evaluation.segmentation import segment, spin_face_parts
+    parts = None if spin_parts is None else spin_face_parts(spin_parts)
+    return segment(records, matched, body, masks, parts, console.progress).summary()
 
-        parts = None if spin_parts is None else spin_face_parts(spin_parts)
-        found |= segment(records, matched, body, masks, parts, console.progress).summary()
-    return found, truth
+
+def _dense(
+    console: Console,
+    records: RecordTable,
+    matched: Predictions,
+    body: BodyModel,
+    marks: Place,
+    atlas: str,
+    result: Row,
+) -> dict[str, float]:
+    """AUC at 10 cm, per cent; how many points that were goes into the result."""
+    from hmrtk.toolkit.evaluation.dense import dense_score
+    from hmrtk.toolkit.maps.atlas_choice import chosen_atlas
+    from hmrtk.toolkit.records.dense import DenseTable
+
+    charts = chosen_atlas(atlas, body)
+    found = dense_score(records, DenseTable.read(marks), matched, body, charts, progress=console.progress)
+    result |= {"dense_points": found.points, "dense_missed": found.missed, "dense_people": found.people}
+    return {"auc_10": 100 * found.auc}
 
 
 def _keypoint_metrics(records: RecordTable, matched: Predictions, body: BodyModel) -> dict[str, float]:

@@ -15,6 +15,7 @@ from hmrtk.toolkit.evaluation.keypoints import projected_keypoints
 from hmrtk.toolkit.evaluation.predictions import Predictions, PredictionsMetadata
 from hmrtk.toolkit.evaluation.protocols import PROTOCOLS
 from hmrtk.toolkit.records.crops import record_crops
+from hmrtk.toolkit.records.dense import DenseTable
 from hmrtk.toolkit.records.record import RecordMetadata
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.embedded import embedded_records
@@ -144,6 +145,17 @@ def test_segmentation_of_lsp(hmrtk: Hmrtk, tmp_path: Path) -> None:
     assert 0 < found["metrics"]["foreground_accuracy"] < 100  # nobody is in these masks
     assert "part_f1" not in found["metrics"]
     assert "ap" not in found["metrics"]
+
+
+def test_dense_correspondence(hmrtk: Hmrtk, tmp_path: Path) -> None:
+    records, path = in_pictures(tmp_path, "densepose_coco", ["a.jpg", "b.jpg"])
+    middle = records.array("bbox_xyxy").reshape(2, 2, 2).mean(axis=1).tolist()
+    marks = [{"chart": [2], "u": [0.5], "v": [0.5], "x": [x], "y": [y]} for x, y in middle]
+    table = DenseTable.from_columns(records.sample_ids, {"points": marks}, {}, "marks")
+    table.write(tmp_path / "marks.parquet")
+    found = hmrtk("evaluate", "--predictions", path, *RECORDS, "--dense", tmp_path / "marks.parquet", "--json").json
+    assert 0 <= found["metrics"]["auc_10"] <= 100
+    assert (found["dense_points"], found["dense_people"]) == (2, 2)
 
 
 def test_what_it_refuses(hmrtk: Hmrtk, failing: Failing, tmp_path: Path) -> None:

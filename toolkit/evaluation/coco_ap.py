@@ -162,8 +162,8 @@ def _dataset(people: list[dict[str, Any]], numbers: set[int]) -> dict[str, Any]:
 
 def _evaluated(truth: dict[str, Any], results: list[dict[str, Any]]) -> tuple[list[float], int]:
     """pycocotools' ten numbers, and how many true people count."""
-    from pycocotools.coco import COCO  # type: ignore[import-untyped]
-    from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
     with _silence():
         coco = COCO()

@@ -40,7 +40,7 @@ OPEN = 255
 """Label of pixels whose part nobody marked."""
 
 FOREGROUND_MASK, PART_MASK = "_segmentation.png", "_part_segmentation.png"
-FOLDERS = ("", "data/lsp")
+FOLDERS = ("", "lsp", "data/lsp")
 """Where below the folder of masks UPi-S1h keeps those of LSP."""
 
 CHUNK = 64
