@@ -45,7 +45,7 @@ from tests.sources import (
 )
 from tests.sources.people import People, random_people, seen
 from tests.sources.pictures import Known, drawn, known_people, write_pictures
-from tests.sources.spin_files import part, rooted, smpl, spin_box, write
+from tests.sources.spin_files import PIXEL_OFFSETS, part, rooted, smpl, spin_box, write
 
 ROWS = 3
 SIZE = (480, 640)
@@ -286,11 +286,10 @@ def spin_file(root: Path, body: BodyModel, dataset: str) -> tuple[list[str], Kno
     people = spin_people(body)
     file, _, pattern, slots, bodies, joints = SPIN_FILES[dataset]
     names = [pattern.format(i + 1) for i in range(len(people.pixels))]
-    offset = 0.5 if dataset in ("coco", "densepose_coco") else 0.0
     columns: dict[str, Any] = {
         "imgname": names,
         **spin_box(people, 0.9 if dataset == "h36m" else 1.2),
-        "part": part(people, slots, offset=offset),
+        "part": part(people, slots, offset=PIXEL_OFFSETS.get(dataset, 0)),
         "openpose": np.zeros((5, 25, 3)),
         **(smpl(people) if bodies else {}),
         **({"S": rooted(people, slots)} if joints else {}),
@@ -369,7 +368,7 @@ def eft(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Layo
         "mpii": ("MPII_ver01.json", "/run/media/x/images/{:09d}.jpg", "images/{:09d}.jpg"),
         "lspet": ("LSPet_ver01.json", "im{:05d}.png", "im{:05d}.png"),
     }[dataset]
-    items = test_eft.items(people, offset=0.5 if dataset == "coco" else 0.0)
+    items = test_eft.items(people, offset=PIXEL_OFFSETS.get(dataset, 0))
     for i, item in enumerate(items):
         item["imageName"] = given.format(i)
     root.mkdir(parents=True, exist_ok=True)
@@ -415,9 +414,8 @@ def hmr2_npz(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) ->
     file, split, pattern = HMR2_FILES[dataset]
     names = [pattern.format(i) for i in range(test_hmr2_npz.COUNT)]
     columns = test_hmr2_npz.columns(people, imgname=np.array(names).astype("S"))
-    if dataset == "coco":
-        for key in ("body_keypoints_2d", "extra_keypoints_2d"):
-            columns[key][..., :2] -= 0.5
+    for key in ("body_keypoints_2d", "extra_keypoints_2d"):
+        columns[key][..., :2] -= PIXEL_OFFSETS.get(dataset, 0)
     write(root / file, **columns)
     known = known_people(people, body).take(slice(ROWS))
     write_pictures(root, names[:ROWS], known, SIZE, body)
@@ -427,10 +425,7 @@ def hmr2_npz(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) ->
 @layout(*((dataset, "hmr2_tar") for dataset in ("coco", "h36m", "mpi_inf_3dhp", "mpii")))
 def hmr2_tar(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Layout:
     people = hmr2_people(body)
-    held = test_hmr2_tar.persons(people)
-    if dataset == "coco":
-        for person in held:
-            person["keypoints_2d"][:, :2] -= 0.5
+    held = test_hmr2_tar.persons(people, dataset)
     folder = f"{dataset}-train"
     test_hmr2_tar.write(root / folder / "000000.tar", [[person] for person in held])
     known = known_people(people, body).take(slice(ROWS))

@@ -12,6 +12,8 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.records.table import RecordTable
 from tests.sources.people import People, tight
 
+PIXEL_OFFSETS = {"coco": 0.5, "densepose_coco": 0.5, "mpii": -0.5}
+"""px by which a dataset's pixel numbers, from 0 or from 1, lie before coordinates."""
 H36M_SLOTS = [14, 3, 4, 5, 2, 1, 0, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6]
 
 

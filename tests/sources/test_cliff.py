@@ -15,6 +15,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.cliff import CliffSource, jpeg_size
 from tests.sources.people import People, left_is_left, random_people
 from tests.sources.spin_files import (
+    PIXEL_OFFSETS,
     part,
     rooted,
     same_bodies,
@@ -39,7 +40,7 @@ def columns(people: People, dataset: str = "coco") -> dict[str, Any]:
     ids = {"annot_id": np.arange(COUNT) + 900_100_581_175} if dataset == "coco" else {}
     return {
         "imgname": [names.format(i // 2) for i in range(COUNT)], **spin_box(people),
-        "part": part(people, offset=0.5 if dataset == "coco" else 0.0), **ids, **smpl(people),
+        "part": part(people, offset=PIXEL_OFFSETS[dataset]), **ids, **smpl(people),
         "has_smpl": np.ones(COUNT), "global_t": people.parameters.transl.astype(float),
         "focal_l": np.full(COUNT, FOCAL), "S": rooted(people),
     }  # fmt: skip

@@ -18,7 +18,7 @@ from hmrtk.toolkit.records.crops import record_crops
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.eft import OPENPOSE18_SLOTS, EftSource
 from tests.sources.people import People, left_is_left, random_people
-from tests.sources.spin_files import part, same_bodies, spin_box
+from tests.sources.spin_files import PIXEL_OFFSETS, part, same_bodies, spin_box
 
 COUNT = 5
 OPENPOSE18 = (
@@ -120,9 +120,12 @@ def test_without_keypoints_the_fit_shows_itself(
     np.testing.assert_allclose(crops.camera[:, 0], cameras(people)[:, 0], atol=2e-3)
 
 
-def test_annotated_keypoints_of_other_sets_stay_as_they_are(tmp_path: Path, people: People, body: BodyModel) -> None:
-    path = write(tmp_path / "MPII_ver01.json", items(people, offset=0.0))
-    table = EftSource("mpii").ingest(path, body)["train_eft"]
+@pytest.mark.parametrize(("dataset", "file"), [("mpii", "MPII_ver01.json"), ("lspet", "LSPet_ver01.json")])
+def test_annotated_keypoints_are_in_the_pixel_numbers_of_their_set(
+    tmp_path: Path, people: People, body: BodyModel, dataset: str, file: str
+) -> None:
+    path = write(tmp_path / file, items(people, offset=PIXEL_OFFSETS.get(dataset, 0)))
+    table = EftSource(dataset).ingest(path, body)["train_eft"]
     np.testing.assert_allclose(table.array("keypoints2d")[:, :14, :2], people.pixels[:, :14], atol=1e-3)
 
 

@@ -17,7 +17,7 @@ from hmrtk.toolkit.records.picture_files import PictureFolder
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.hmr2_tar import Hmr2TarSource
 from tests.sources.people import People, left_is_left, random_people, tight
-from tests.sources.spin_files import same_bodies, same_keypoints, same_rooted_joints, smpl
+from tests.sources.spin_files import PIXEL_OFFSETS, same_bodies, same_keypoints, same_rooted_joints, smpl
 from tests.sources.test_hmr2_npz import joints_44
 
 COUNT = 5
@@ -28,8 +28,10 @@ def people(body: BodyModel) -> People:
     return random_people(body, COUNT, seed=8)
 
 
-def persons(people: People) -> list[dict[str, Any]]:
+def persons(people: People, dataset: str = "mpii") -> list[dict[str, Any]]:
     box, flat, deep = tight(people.vertices), joints_44(people, 2), joints_44(people, 3)
+    for joints in flat.values():
+        joints[..., :2] -= PIXEL_OFFSETS.get(dataset, 0)
     return [
         {
             "keypoints_2d": np.concatenate([flat["body_keypoints_2d"][i], flat["extra_keypoints_2d"][i]]).astype("f4"),

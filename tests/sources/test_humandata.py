@@ -93,6 +93,17 @@ def content(people: dict[str, Any], compressed: bool = True, **changes: Any) -> 
     return {key: value for key, value in members.items() if value is not None}
 
 
+@pytest.mark.parametrize(("config", "offset"), [("coco_wholebody", 0.5), ("mpii", -0.5), ("lspet", 0.0)])
+def test_pixel_numbers_become_coordinates(
+    tmp_path: Path, people: dict[str, Any], body: Any, config: str, offset: float
+) -> None:
+    members = content(people, config=config)
+    (table,) = ingest(write(tmp_path / "a_test.npz", members), body).values()
+    shift = table.array("keypoints2d")[..., :2] - pixels(people["spin24"])
+    np.testing.assert_allclose(shift[1:], offset, atol=1e-3)
+    assert not table.array("keypoints2d")[0, 5].any()  # the left ankle, which the first row does not see
+
+
 def write(path: Path, members: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **members)

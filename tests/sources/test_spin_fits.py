@@ -13,7 +13,7 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.spin_fits import STATIC, SpinFitsSource
 from tests.sources.people import People, left_is_left, random_people
-from tests.sources.spin_files import part, same_bodies, same_keypoints, smpl, spin_box, write
+from tests.sources.spin_files import PIXEL_OFFSETS, part, same_bodies, same_keypoints, smpl, spin_box, write
 
 COUNT = 6
 
@@ -25,8 +25,14 @@ def people(body: BodyModel) -> People:
 
 def annotation(folder: Path, people: People, name: str = "mpii_train.npz", **extra: Any) -> Path:
     names = [f"images/{i:09d}.jpg" for i in range(COUNT)]
+    offset = PIXEL_OFFSETS["mpii"] if name == "mpii_train.npz" else 0.0
     openpose = np.zeros((COUNT, 25, 3))
-    columns = {"imgname": names, **spin_box(people), "part": part(people, range(16)), "openpose": openpose}
+    columns = {
+        "imgname": names,
+        **spin_box(people),
+        "part": part(people, range(16), offset=offset),
+        "openpose": openpose,
+    }
     return write(folder / name, **columns | extra)
 
 

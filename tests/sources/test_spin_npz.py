@@ -18,6 +18,7 @@ from hmrtk.toolkit.sources.spin_variants import VARIANTS
 from tests.sources.people import People, left_is_left, random_people, tight
 from tests.sources.spin_files import (
     H36M_SLOTS,
+    PIXEL_OFFSETS,
     part,
     rooted,
     same_bodies,
@@ -147,8 +148,9 @@ def test_annotated_pictures(
     tmp_path: Path, people: People, body: BodyModel, dataset: str, name: str, picture: str, split: str
 ) -> None:
     slots = range(16) if dataset == "mpii" else range(14)
+    marked = part(people, slots, offset=PIXEL_OFFSETS.get(dataset, 0))
     extra = {"maskname": ["m.png"] * COUNT, "partname": ["p.png"] * COUNT} if split == "test" else {}
-    columns = {"imgname": [picture] * COUNT, **spin_box(people), "part": part(people, slots), **extra}
+    columns = {"imgname": [picture] * COUNT, **spin_box(people), "part": marked, **extra}
     table = read(write(tmp_path / name, **columns), dataset, body)
     same_keypoints(table, people, slots)
     assert left_is_left(table)

@@ -29,6 +29,13 @@ LSP14_SLOTS = tuple(range(14))
 H36M17_SLOTS = (14, 3, 4, 5, 2, 1, 0, 16, 12, 17, 18, 9, 10, 11, 8, 7, 6)
 """The 17 joints that SPIN picks from Human3.6M's 32 and MPI-INF-3DHP's 28 → rows of ``spin24``."""
 J24_COUNT = 24
+PIXEL_CENTRE = 0.5
+"""px; added to a 0-based pixel index, it gives a coordinate in which the image's corner is (0, 0) (``geometry``)."""
+PIXEL_OFFSETS = {"coco": PIXEL_CENTRE, "densepose_coco": PIXEL_CENTRE, "mpii": PIXEL_CENTRE - 1}
+"""dataset → px from its annotators' pixel numbers to coordinates: COCO counts from 0, MPII from 1, as the owners of
+both told (microsoft/human-pose-estimation.pytorch#110). Files made of theirs are taken to hold the same numbers: SPIN's
+of MPII, from which EFT's and 4D-Humans' come, have those of a ``train.h5`` into which they were copied
+(princeton-vl/pose-hg-train#1). Nobody says how LSP, LSPET and others count; theirs stay."""
 
 
 def square_boxes(center: ArrayLike, scale: ArrayLike, expansion: float = EXPANSION) -> NDArray[np.float32]:
@@ -70,6 +77,16 @@ def in_spin24(joints: NDArray[np.floating], slots: Sequence[int]) -> NDArray[np.
     placed = np.zeros((len(joints), J24_COUNT, joints.shape[2]), np.float32)
     placed[:, list(slots)] = joints
     return placed
+
+
+def in_coordinates(keypoints: NDArray[np.floating], dataset: str) -> NDArray[np.float32]:
+    """Keypoints (N, J, 3) in a dataset's pixel numbers → px with the image's corner at (0, 0).
+
+    Joints without confidence stay as they are: zeros.
+    """
+    offset = PIXEL_OFFSETS.get(dataset, 0.0)
+    moved = np.concatenate([keypoints[..., :2] + offset, keypoints[..., 2:]], axis=-1)
+    return np.where(keypoints[..., 2:] > 0, moved, keypoints).astype(np.float32)
 
 
 def gathered(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ annot_id (COCO), pose, shape, has_smpl, global_t, focal_l, S (N, 24, 4). Traps, 
 - **Crops are 4:3** (256 × 192): 200·``scale`` px is the height, the width is 3/4 of it (``imutils.py``). The tight box
   is this rectangle over 1.2, so a record's square crop is as high as CLIFF's. CLIFF enlarges a detector's boxes by 1.1,
   and those of its 3DPW evaluation by 1.2; for this file no factor is told.
-- ``S`` has the pelvis at 0, metres. ``part`` is the datasets' own annotation; COCO's counts pixels from 0, so half a
-  pixel is added, as from COCO's own files.
+- ``S`` has the pelvis at 0, metres. ``part`` is the datasets' own annotation, in their own pixel numbers
+  (``annotation.PIXEL_OFFSETS``).
 - MPII's file has people who are not wholly in the picture, unlike SPIN's.
 """
 
@@ -31,10 +31,10 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.crops import EXPANSION
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths
+from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths, in_coordinates
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, first_file
-from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED, file_boxes, genders, has_body, metric, smpl_columns
+from hmrtk.toolkit.sources.picture_table import first_file
+from hmrtk.toolkit.sources.spin_npz import file_boxes, genders, has_body, metric, smpl_columns
 
 FILES = {"coco": "coco2014part_cliffGT.npz", "mpii": "mpii_cliffGT.npz"}
 """dataset → file."""
@@ -73,8 +73,6 @@ class CliffSource(AnnotationFiles):
             stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
             focal = file.numbers("focal_l")
             keypoints = confident(file.numbers("part", 24, 3, finite=False), path, "part")
-            if self.dataset in PIXEL_INDEXED:
-                keypoints[..., :2] += PIXEL_CENTRE * (keypoints[..., 2:] > 0)
             bodies = smpl_columns(file, "pose", "shape", file.flags("has_smpl"))
             joints = confident(file.numbers("S", 24, 4, finite=False), path, "S") if "S" in file else None
             has = has_body(bodies) if bodies else np.zeros(file.rows, bool)
@@ -82,7 +80,7 @@ class CliffSource(AnnotationFiles):
                 "sample_id": annotation_ids(self.dataset, SPLIT, stems, _annotation_numbers(file)),
                 "image_path": names,
                 "bbox_xyxy": portrait_boxes(file_boxes(file, EXPANSION)),
-                "keypoints2d": keypoints,
+                "keypoints2d": in_coordinates(keypoints, self.dataset),
                 "joints3d": metric(joints, path),
                 **bodies,
                 "transl": np.where(has[:, None], file.numbers("global_t", 3), np.nan),

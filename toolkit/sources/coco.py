@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
-from hmrtk.toolkit.sources.annotation import COCO17_SLOTS, corner_box, in_spin24
+from hmrtk.toolkit.sources.annotation import COCO17_SLOTS, PIXEL_CENTRE, corner_box, in_spin24
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.densepose import COLUMNS, KEYS, dense_columns
-from hmrtk.toolkit.sources.picture_table import ANNOTATED, PIXEL_CENTRE, not_complete
+from hmrtk.toolkit.sources.picture_table import ANNOTATED, not_complete
 
 LIMBS = slice(5, 17)
 """COCO's shoulders, elbows, wrists, hips, knees and ankles."""

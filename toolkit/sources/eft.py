@@ -10,8 +10,8 @@ split ``train_eft`` (COCO's larger file: ``train_full_eft``). Traps, and what is
 - ``parm_cam`` (s, tx, ty) is weak perspective with the scale **before** the shift, x = s·X + tx in the crop's [-1, 1]
   (EFT ``imutils.py``, ``visEFTFit.py``), unlike SPIN's s·(X + tx). It is no camera of the picture: ``transl``,
   ``focal`` and ``principal`` stay null.
-- Some files have ``gt_keypoint_2d`` (49, 3), 25 of OpenPose then ``spin24``: the latter are the keypoints, COCO's with
-  half a pixel added (indices from 0, as from COCO's own files). Files without it only say which joints were annotated:
+- Some files have ``gt_keypoint_2d`` (49, 3), 25 of OpenPose then ``spin24``: the latter are the keypoints, in the
+  data set's own pixel numbers (``annotation.PIXEL_OFFSETS``). Files without it only say which joints were annotated:
   then the keypoints are **the fitted body's own joints** under ``parm_cam``, with confidence where
   ``joint_validity_openpose18`` says so. The crop camera solved from them shows the fit as EFT does.
 - ``imageName`` is a bare name, or the path on its makers' machine. The name is kept, below the folder where the dataset
@@ -35,11 +35,10 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.fields import Fields, rotation_vectors
-from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths, square_boxes
+from hmrtk.toolkit.sources.annotation import annotation_ids, confident, image_paths, in_coordinates, square_boxes
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.json_items import json_items
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
-from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED
+from hmrtk.toolkit.sources.picture_table import not_complete
 
 FILES = {
     "coco": {"COCO2014-Part*.json": "train_eft", "COCO2014-All*.json": "train_full_eft"},
@@ -121,9 +120,7 @@ class EftSource(AnnotationFiles):
         have = np.array([person["keypoints"] is not None for person in people])
         keypoints = np.stack([none if p["keypoints"] is None else p["keypoints"] for p in people]).astype(np.float32)
         keypoints[have] = confident(keypoints[have], path, "gt_keypoint_2d")
-        if self.dataset in PIXEL_INDEXED:
-            keypoints[..., :2] += PIXEL_CENTRE * (keypoints[..., 2:] > 0)
-        return keypoints
+        return in_coordinates(keypoints, self.dataset)
 
     def _ids(self, split: str, names: list[str], people: list[dict[str, Any]]) -> list[str]:
         """By COCO's annotation ids where all have one, else counted in each picture."""

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.npz_file import NpzFile
-from hmrtk.toolkit.sources.annotation import confident, image_paths, person_ids
+from hmrtk.toolkit.sources.annotation import confident, image_paths, in_coordinates, person_ids
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.hmr2 import BODY_COUNT, EXTRA_COUNT, pixel_boxes, spin24_of_44
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
-from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED, genders, has_body, metric, smpl_columns
+from hmrtk.toolkit.sources.picture_table import not_complete
+from hmrtk.toolkit.sources.spin_npz import genders, has_body, metric, smpl_columns
 from hmrtk.toolkit.sources.spin_variants import named_parts
 
 FILES: dict[str, dict[str, str]] = {
@@ -72,15 +72,13 @@ class Hmr2NpzSource(AnnotationFiles):
         with NpzFile(path, "center", limit) as file:
             names = image_paths(file.texts("imgname"), path)
             keypoints = _joints(file, "2d", 3)
-            if keypoints is not None and self.dataset in PIXEL_INDEXED:
-                keypoints[..., :2] += PIXEL_CENTRE * (keypoints[..., 2:] > 0)
             bodies = _bodies(file)
             return {
                 "sample_id": person_ids(self.dataset, split, [str(PurePosixPath(n).with_suffix("")) for n in names]),
                 "image_path": names,
                 **named_parts(self.dataset, names),
                 "bbox_xyxy": _boxes(file),
-                "keypoints2d": keypoints,
+                "keypoints2d": None if keypoints is None else in_coordinates(keypoints, self.dataset),
                 "joints3d": metric(_joints(file, "3d", 4), path),
                 **bodies,
                 "body_source": ["hmr2" if row else None for row in has_body(bodies)] if bodies else None,

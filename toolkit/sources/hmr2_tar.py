@@ -33,10 +33,9 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import Fields, numbers
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths
+from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths, in_coordinates
 from hmrtk.toolkit.sources.hmr2 import pixel_boxes, spin24_of_44
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, checked_root, not_complete, record_table
-from hmrtk.toolkit.sources.spin_npz import PIXEL_INDEXED
+from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
 
 SPLIT = "train_hmr2"
 DATA, PICTURES = ".data.pyd", (".jpg", ".jpeg", ".png")
@@ -94,8 +93,6 @@ class Hmr2TarSource:
     def _columns(self, people: list[dict[str, Any]], root: Path) -> dict[str, Any]:
         stacked = {name: np.stack([person[name] for person in people]).astype(np.float32) for name in _STACKED}
         keypoints = spin24_of_44(confident(stacked["keypoints_2d"], root, "keypoints_2d"), limbs=True)
-        if self.dataset in PIXEL_INDEXED:
-            keypoints[..., :2] += PIXEL_CENTRE * (keypoints[..., 2:] > 0)
         joints = spin24_of_44(confident(stacked["keypoints_3d"], root, "keypoints_3d"), limbs=False)
         joints[~(joints[..., 3] > 0).any(axis=1)] = np.nan
         pose = stacked["pose"]
@@ -104,7 +101,7 @@ class Hmr2TarSource:
             "sample_id": [f"{self.dataset}/{SPLIT}/{person['id']}" for person in people],
             "image_path": image_paths([person["picture"] for person in people], root),
             "bbox_xyxy": pixel_boxes(stacked["center"], SCALE_PX * stacked["scale"], root),
-            "keypoints2d": keypoints,
+            "keypoints2d": in_coordinates(keypoints, self.dataset),
             "joints3d": joints,
             "global_orient": pose[:, 0],
             "body_pose": pose[:, 1:],

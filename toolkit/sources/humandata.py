@@ -9,6 +9,7 @@ In: such a file or a folder of them; out: one row per person. Traps of the forma
 - Newer files say ``keypoints2d_original`` (annotated) and ``keypoints2d_smpl`` (of the fit): the annotated come first.
 - ``bbox_xywh`` is (N, 5) with a confidence, or (N, 4). Most converters have **enlarged** it (those of ``ENLARGED``, by
   ``config``) to a crop box in SPIN's sense: records hold the box that gives this crop. Others are taken as they are.
+- 2D joints are in the **pixel numbers** of the data set that ``config`` names (``annotation.PIXEL_OFFSETS``).
 - ``global_orient`` is in the camera frame, ``keypoints3d`` metres in the camera's axes; nothing says from which origin.
 - ``meta.gender`` is a list of m / f / n or of names. Without it the column is null.
 - ``cam_param`` (a dictionary per row) gives focal length, principal point and picture size where it is.
@@ -29,7 +30,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.crops import EXPANSION
 from hmrtk.toolkit.records.fields import Fields, as_gender, as_text, npz_fields, numbers
-from hmrtk.toolkit.sources.annotation import confident, image_paths, person_ids
+from hmrtk.toolkit.sources.annotation import PIXEL_OFFSETS, confident, image_paths, in_coordinates, person_ids
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.camera_frame import intrinsics
 from hmrtk.toolkit.sources.picture_table import not_complete
@@ -219,7 +220,9 @@ def _keypoints(fields: Fields, dimensions: int, total: int) -> Any:
     placed = confident(placed, fields.place, key)
     if dimensions == 3:
         _check_metres(placed, key, fields.place)
-    return placed
+        return placed
+    source = next((name for name in PIXEL_OFFSETS if _config(fields).startswith(name)), "")
+    return in_coordinates(placed, source)
 
 
 def _check_metres(joints: Any, key: str, place: str) -> None:

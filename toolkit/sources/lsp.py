@@ -13,7 +13,8 @@ In: a folder with ``joints.mat`` and pictures; out: one row per picture. Traps, 
 - The box is the tight box of the known joints, as in SPIN: it cuts off hands, feet and hair by a little.
 - Joints are annotated **person-centric** (left is the person's left), the hips and the neck at LSP's own places, which
   are those of ``spin24``.
-- No document says whether pixels are counted from 0 or 1; coordinates stay as they are.
+- Neither README nor homepage says whether pixels are counted from 0 or 1: coordinates stay as they are, at most half a
+  pixel off.
 
 The files name no body, camera or picture size; those columns are null.
 """

@@ -13,7 +13,7 @@ annotated person. Traps, and what is done about them:
   by 15 · scale px and enlarges the scale by 1.25, so that the feet stay in (HRNet's ``mpii.py``; the ``train.h5`` that
   SPIN uses has it done). The box is such that, expanded by 1.2, it is that square: it is not tight.
 - Pixels are **counted from 1** (MATLAB; HRNet's ``mpii.py`` takes 1 off). Here, half a pixel is taken off, which gives
-  coordinates in which the image's corner is (0, 0). SPIN's and CLIFF's files of MPII have them as they are.
+  coordinates in which the image's corner is (0, 0); so it is from SPIN's, EFT's, CLIFF's and 4D-Humans' files of MPII.
 - ``complete``: SPIN keeps only people with all 16 joints; CLIFF's labels have the others as well.
 - The hips and the neck are MPII's; "thorax" and "pelvis" are ``thorax_mpii`` and ``pelvis_mpii`` of ``spin24``.
 
@@ -35,15 +35,15 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import read_json
 from hmrtk.toolkit.records.mat_file import read_variables
-from hmrtk.toolkit.sources.annotation import MPII16_SLOTS, in_spin24, square_boxes
+from hmrtk.toolkit.sources.annotation import MPII16_SLOTS, PIXEL_OFFSETS, in_spin24, square_boxes
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
-from hmrtk.toolkit.sources.picture_table import ANNOTATED, PIXEL_CENTRE, not_complete
+from hmrtk.toolkit.sources.picture_table import ANNOTATED, not_complete
 
 MAT = "mpii_human_pose_v1_u12_1.mat"
 JSON = {"train": "train.json", "val": "valid.json"}
 SHIFT, ENLARGEMENT = 15.0, 1.25
 """px per unit of scale by which the centre goes down; factor of the scale (HRNet's ``mpii.py``)."""
-FROM_ONE = PIXEL_CENTRE - 1
+FROM_ONE = PIXEL_OFFSETS["mpii"]
 """px, from MATLAB's pixel numbers to coordinates."""
 
 

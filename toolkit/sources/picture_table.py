@@ -19,8 +19,6 @@ from hmrtk.toolkit.records.artefact import file_fingerprint, provenance
 from hmrtk.toolkit.records.record import RecordMetadata
 from hmrtk.toolkit.records.table import RecordTable
 
-PIXEL_CENTRE = 0.5
-"""px; added to a 0-based pixel index, it gives a coordinate in which the image's corner is (0, 0) (``geometry``)."""
 ANNOTATED = "annotated"
 """``RecordMetadata.regressor`` where people marked the joints in pictures and no regressor of a body is meant."""
 

@@ -19,7 +19,8 @@ file does not have are null, as SPIN's reader takes them (``base_dataset.py``): 
 - **SURREAL** has no pictures but names of videos and frames; joints are SMPL's 24 and only those that ``spin24`` shares
   are kept. The videos show people mirrored; the file has the bodies, so mirror the frames (DecoMR's ``surreal.py``).
 - **Confidence** is SPIN's 0 or 1: 1 for all 14 joints of LSP and LSPET, hidden ones too. Above 1 is cut to 1.
-- **COCO's** keypoints are pixel indices counted from 0, so half a pixel is added, as from COCO's own files.
+- Keypoints of **COCO** and **MPII** are pixels counted from 0 and from 1, as in their own files, and become coordinates
+  as from those (``annotation.PIXEL_OFFSETS``).
 - ``dp_annot`` (DaNet's: DensePose's points and masks, pickled) is read without running anything, and ``maskname`` and
   ``partname`` are paths below UPi-S1h's folder; all three go to the side table (``records.dense``).
 - ``openpose`` (detections, not annotation) and ``smpl_2dkps`` (DaNet made them up from COCO's) are not read.
@@ -46,6 +47,7 @@ from hmrtk.toolkit.sources.annotation import (
     confident,
     corner_box,
     image_paths,
+    in_coordinates,
     in_spin24,
     person_ids,
     square_boxes,
@@ -53,11 +55,9 @@ from hmrtk.toolkit.sources.annotation import (
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.densepose import COLUMNS, dense_columns
 from hmrtk.toolkit.sources.options import require_positive
-from hmrtk.toolkit.sources.picture_table import PIXEL_CENTRE, not_complete
+from hmrtk.toolkit.sources.picture_table import not_complete
 from hmrtk.toolkit.sources.spin_variants import Variant, known_names, named_parts, variant_of
 
-PIXEL_INDEXED = ("coco", "densepose_coco")
-"""Datasets whose keypoints are pixel indices counted from 0."""
 MAX_SCALE = 50.0
 """Of a file in units of 200 px: a box of 10,000 px."""
 MAX_REACH_M = 50.0
@@ -127,8 +127,6 @@ def spin_columns(
         boxes = file_boxes(file, expansion or variant.expansion)
         identity = _video_identity(file) if "videoname" in file else _picture_identity(file, dataset)
         keypoints = _joints(file, "part", "part_smpl", 3)
-        if keypoints is not None and dataset in PIXEL_INDEXED:
-            keypoints[..., :2] += PIXEL_CENTRE * (keypoints[..., 2:] > 0)
         bodies = smpl_columns(file, "pose", "shape", file.flags("has_smpl"))
         source = [variant.bodies if has else None for has in has_body(bodies)] if bodies else None
         stems = identity.pop("stems")
@@ -136,7 +134,7 @@ def spin_columns(
             "sample_id": person_ids(dataset, variant.split, stems),
             **identity,
             "bbox_xyxy": boxes,
-            "keypoints2d": keypoints,
+            "keypoints2d": None if keypoints is None else in_coordinates(keypoints, dataset),
             "joints3d": metric(_joints(file, "S", "S_smpl", 4), path),
             **bodies,
             "body_source": source,
