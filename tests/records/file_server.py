@@ -21,8 +21,10 @@ class Served:
         ranges: whether it knows ranges.
         cut: bytes after which a connection is closed, in turn; 0 or none left: not.
         statuses: sent instead of the file, in turn.
+        retry_after: sent with them.
         claimed: a ``Content-Length`` that is not the body's.
         pause: seconds before each 4 KiB.
+        redirects: path → where else to ask.
         asked: (path, Range, If-Range) of each request.
     """
 
@@ -31,6 +33,7 @@ class Served:
     ranges: bool = True
     cut: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    retry_after: str = ""
     claimed: int | None = None
     pause: float = 0.0
     redirects: dict[str, str] = field(default_factory=dict)
@@ -68,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         served.asked.append((self.path, self.headers["Range"], self.headers["If-Range"]))
         if served.statuses:
             self.send_response(served.statuses.pop(0))
+            if served.retry_after:
+                self.send_header("Retry-After", served.retry_after)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

@@ -139,6 +139,19 @@ def test_a_busy_server_is_asked_again(server: Served, tmp_path: Path) -> None:
         got(server, tmp_path / "b")
 
 
+def test_a_server_says_when_to_ask_again(server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    told: list[str] = []
+    monkeypatch.setattr(http_transfer.time, "sleep", waited.append)
+    server.statuses, server.retry_after = [503, 503, 500], "7"
+    patience = Patience(attempts=9, first_wait=1, longest_wait=30)
+    fetch(wanted(server), tmp_path, lambda stage, done, total, note="": told.append(note), patience)
+    server.statuses, server.retry_after = [503, 429], "Wed, 21 Oct 2026 07:28:00 GMT"
+    fetch(wanted(server), tmp_path / "b", patience=patience)
+    assert waited == [7, 7, 8, 2, 4]
+    assert any(note.startswith("MB; the server says 503 ") and note.endswith("; again in 7 s") for note in told)
+
+
 def test_refusals_of_a_server_are_final(server: Served, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.bin: the server says 404 Not Found \(the file may have moved: see the"):
         got(server, tmp_path, url=f"{server.url}/b.bin")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-from hmrtk.toolkit.records.manifest import Manifest, load_manifest, manifest_names, parse_manifest
+from hmrtk.toolkit.records.manifest import LayoutEntry, Manifest, load_manifest, manifest_names, parse_manifest
 
 
 def text_of(name: str) -> str:
@@ -73,6 +73,15 @@ def test_globs_of_a_layout(tmp_path: Path) -> None:
     assert load_manifest("bvh").missing(tmp_path) == ()
 
 
+def test_names_of_a_group(tmp_path: Path) -> None:
+    entry = LayoutEntry(path="S*/pose/x_??.txt", meaning="poses", group="g")
+    for path in ("S1/pose/x_07.txt", "S11/pose/x_ab.txt", "S1/pose/x_1.txt", "S1/pose/x__a.txt", "S1/other/x_07.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert entry.names(tmp_path) == {("1", "0", "7"): "S1/pose/x_07.txt", ("11", "a", "b"): "S11/pose/x_ab.txt"}
+    assert entry.named(("5", "1", "2")) == "S5/pose/x_12.txt"
+
+
 def test_message_without_a_root_says_layout_and_origin() -> None:
     message = load_manifest("h36m").missing_message()
     for part in (
@@ -125,6 +134,10 @@ BREAKAGES = {
     "protocol split": (lambda t: t.replace('split = "test"', 'split = "tset"', 1), "names split 'tset'"),
     "other name": (lambda t: t.replace('name = "h36m"', 'name = "h37m"', 1), "name is 'h37m', expected 'h36m'"),
     "count of none": (lambda t: t.replace("[[layout]]", "[[layout]]\ncount = 0", 1), "layout.0.count: Input should be"),
+    "group": (
+        lambda t: t.replace("[[layout]]", '[[layout]]\npath = "**/*.x"\nmeaning = "m"\ngroup = "g"\n\n[[layout]]', 1),
+        "layout '**/*.x' is in a group, where only * and ? are possible",
+    ),
     "no URL": (lambda t: with_download(t, url="file:///etc/passwd"), "downloads.0.url: String should match pattern"),
     "no hash": (lambda t: with_download(t, sha256="12ab"), "downloads.0.sha256: String should match pattern"),
     "download leaves": (lambda t: with_download(t, file="../a"), "'../a' leaves the dataset's root"),

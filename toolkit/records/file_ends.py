@@ -15,8 +15,8 @@ from typing import IO
 
 TAIL = 4096
 """Bytes at the end of a picture among which its end is looked for: some programs add a little behind it."""
-TAR_END = 1024
-"""Bytes of zeros that close a tar (POSIX pax, "Archive file format")."""
+TAR_BLOCK, TAR_END = 512, 1024
+"""Bytes of a tar's blocks, and of the zeros that close it (POSIX pax, "Archive file format")."""
 _MAT_HEADER, _MAT_COMPRESSED = 128, 15
 
 
@@ -72,7 +72,7 @@ _ENDS: dict[str, Callable[[IO[bytes]], bool]] = {
     ".pkl": lambda stream: _tail(stream, 1) == b".",
     ".npz": zipfile.is_zipfile,
     ".zip": zipfile.is_zipfile,
-    ".tar": lambda stream: len(tail := _tail(stream, TAR_END)) == TAR_END and not any(tail),
+    ".tar": lambda stream: not stream.tell() % TAR_BLOCK and not any(_tail(stream, TAR_END)),
     ".mat": _mat_ends,
 }
-"""Suffix → whether a stream ends so. A pickle ends with its STOP, a zip and an npz with their directory."""
+"""Suffix → whether a stream, at its end, ends so. Pickles end with STOP, a zip and an npz with their directory."""

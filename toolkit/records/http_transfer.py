@@ -82,7 +82,10 @@ def receive(download: Download, file: Path, progress: Progress, patience: Patien
                 raise InputError(
                     download.url, f"{broken.problem}; given up after {counted(failures, 'attempt')}", remedy
                 ) from None
-            time.sleep(min(max(broken.wait, patience.first_wait * 2**failures), patience.longest_wait))
+            wait = min(max(broken.wait, patience.first_wait * 2**failures), patience.longest_wait)
+            here = size // MEGABYTE
+            progress(f"download {file.name}", here, here + 1, f"MB; {broken.problem}; again in {wait:.0f} s")
+            time.sleep(wait)
 
 
 def _attempt(download: Download, file: Path, progress: Progress, timeout: float) -> None:
