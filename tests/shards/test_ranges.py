@@ -25,7 +25,6 @@ def place(request, tmp_path):
 
 def test_a_range_is_read(place):
     assert ByteRanges().read(place, 3, 4) == b"3456"
-    assert ByteRanges().view(place, 3, 4) == b"3456"
     assert ByteRanges().read_many([(place, 3, 4), (place, 0, 1)]) == [b"3456", b"0"]
     assert pickle.loads(pickle.dumps(ByteRanges())).read(place, 0, 1) == b"0"  # noqa: S301 - made here
 
@@ -33,9 +32,8 @@ def test_a_range_is_read(place):
 def test_a_short_or_missing_file_is_named(place):
     with pytest.raises(InputError, match=r"f: ends before byte 12 \(run verify-shards"):
         ByteRanges().read(place, 8, 4)
-    for read in (ByteRanges().view, lambda *one: ByteRanges().read_many([one, one])):
-        with pytest.raises(InputError, match=r"f: ends before byte 12"):
-            read(place, 8, 4)
+    with pytest.raises(InputError, match=r"f: ends before byte 12"):
+        ByteRanges().read_many([(place, 8, 4), (place, 8, 4)])
     place.unlink()
     with pytest.raises(InputError, match=r"f: no such file"):
         ByteRanges().read(place, 0, 1)
@@ -49,12 +47,13 @@ def test_few_files_stay_open(tmp_path, monkeypatch):
         for name in "abcd":
             (tmp_path / name).write_text(name)
             assert reader.read(tmp_path / name, 0, 1) == name.encode(), turn
-            assert reader.view(tmp_path / name, 0, 1) == name.encode(), turn
+            assert reader.whole(tmp_path / name) == name.encode(), turn
     assert len(reader._own.files) == 2
     assert len(reader._mapped) == 3
 
 
-def test_an_empty_file_is_named(tmp_path):
+def test_a_whole_file_may_be_empty_or_missing(tmp_path):
     (tmp_path / "f").touch()
-    with pytest.raises(InputError, match=r"f: ends before byte 1"):
-        ByteRanges().view(tmp_path / "f", 0, 1)
+    assert ByteRanges().whole(tmp_path / "f") == b""
+    with pytest.raises(InputError, match=r"g: no such file"):
+        ByteRanges().whole(tmp_path / "g")

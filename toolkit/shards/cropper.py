@@ -271,7 +271,7 @@ class Cropper:
         rows = np.flatnonzero(np.logical_and.reduce([wanted, *there]))
         if not len(rows):
             return
-        found = self.nearest(BodyParameters.of(*(values[rows] for values in bodies)))
+        found = self.nearest(BodyParameters.of(*(values[rows] for values in bodies)), self.changed_tail)
         for name in _LABELS if self.changed_tail else _LABELS[:2]:
             if name in columns:
                 columns[name][rows] = getattr(found, name)

@@ -80,8 +80,12 @@ class NearestPrototype:
             (posed * weights.astype(np.float32)[:, None]).reshape(len(posed), -1),
         )
 
-    def __call__(self, bodies: BodyParameters) -> Nearest:
-        """Label bodies, all finite; ``transl`` does not matter."""
+    def __call__(self, bodies: BodyParameters, singular: bool = True) -> Nearest:
+        """Label bodies, all finite; ``transl`` does not matter.
+
+        Args:
+            singular: measure ``distance_to_singular`` as well; else it is undefined.
+        """
         tables, n = self._tables, len(bodies)
         found = Nearest(np.zeros(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32))
         posed = self._body.pose(bodies.replaced(transl=np.zeros((n, 3)))).vertices
@@ -89,7 +93,7 @@ class NearestPrototype:
             found.label[:] = nearest_parameters(bodies, self.prototypes.parameters)[0]
         else:
             _search(posed, tables.posed, tables.squares, tables.weights, tables.weighted, found.label)
-        _measure(posed, tables.posed, tables.singular, *found)
+        _measure(posed, tables.posed, tables.singular, singular, *found)
         return found
 
 
@@ -134,16 +138,19 @@ def _rough_square(a, b):  # type: ignore[no-untyped-def]
     """Squared distance of two float32 vectors; ``fastmath`` lets the partial sums lie side by side."""
     total = 0.0
     for start in range(0, a.size, _PIECE):
+        x, y = a[start : start + _PIECE], b[start : start + _PIECE]  # indices from 0 need no check for being negative
         part = np.float32(0)
-        for i in range(start, min(start + _PIECE, a.size)):
-            difference = a[i] - b[i]
+        for i in range(x.size):
+            difference = x[i] - y[i]
             part += difference * difference
         total += part
     return total
 
 
 @njit(cache=True, nogil=True)
-def _measure(vertices, centres, singular, label, distance, to_singular):  # type: ignore[no-untyped-def]
+def _measure(vertices, centres, mean, both, label, distance, to_singular):  # type: ignore[no-untyped-def]
+    """Metres to the assigned centre and, where ``both`` are wanted, to the singular prototype (V, 3)."""
     for n in range(vertices.shape[0]):
         distance[n] = mean_length(vertices[n], centres[label[n]])
-        to_singular[n] = mean_length(vertices[n], singular)
+        if both:
+            to_singular[n] = mean_length(vertices[n], mean)

@@ -3,7 +3,7 @@
 In: a place, a start and a length. Out: bytes. Used by ``RowGroups`` and ``ShardMap``.
 
 Row groups of local files are read with ``pread``: a file that another process shortens is then an error in one line.
-Single pictures are views of the mapped file, which cost nothing; a file shortened while it is mapped ends the process,
+Single pictures are slices of the mapped file, which cost nothing; a file shortened while it is mapped ends the process,
 as the kernel has it, but our own writer never shortens one: it renames a new file into place.
 """
 
@@ -58,14 +58,13 @@ class ByteRanges:
             raise InputError(place, f"ends before byte {start + length}", "run verify-shards, then build again")
         return data
 
-    def view(self, place: Place, start: int, length: int) -> memoryview:
-        """As ``read``, without a copy where the file is local."""
-        if isinstance(place, RemotePath):
-            return memoryview(self.read(place, start, length))
-        data = self._map(place)[start : start + length]
-        if len(data) != length:
-            raise InputError(place, f"ends before byte {start + length}", "run verify-shards, then build again")
-        return data
+    def whole(self, place: Path) -> memoryview:
+        """All bytes of a local file, without a copy.
+
+        Raises:
+            InputError: as ``read``.
+        """
+        return self._map(place)
 
     def read_many(self, wanted: Sequence[tuple[Place, int, int]]) -> list[bytes]:
         """Several ranges (place, start, length); from an object store with requests side by side.
