@@ -37,7 +37,7 @@ def write_masks(root: Path, body: BodyModel, count: int = 3, first: int = 999) -
         save(root / f"lsp/im{first + row:04d}_segmentation.png", silhouette)
         save(root / f"lsp/im{first + row:04d}_part_segmentation.png", parts)
     save(root / "lsp_extended/im00007_segmentation.png", np.repeat(silhouette[..., None] // 255, 3, axis=2))
-    save(root / "mpii/images/00012_segmentation.png", silhouette)
+    save(root / "mpii/images/00012_segmentation.png", silhouette[:, ::-1])
     return known
 
 
