@@ -138,3 +138,30 @@ def test_bad_files_are_refused(parameters: BodyParameters, tmp_path: Path) -> No
     blocked.write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         _predictions(parameters).write(blocked / "p.parquet")
+
+
+def test_chosen_prototypes_travel_with_the_rows(parameters: BodyParameters, tmp_path: Path) -> None:
+    chosen = np.arange(N, dtype=np.int32)[::-1].copy()
+    before = _predictions(parameters, prototype=chosen, vertices=None)
+    before.write(tmp_path / "p.parquet")
+    after = Predictions.read(tmp_path / "p.parquet")
+    np.testing.assert_array_equal(after.prototype, chosen)
+    assert after.take(np.array([2, 0])).prototype.tolist() == [6, 8]  # type: ignore[union-attr]
+    assert after.fingerprint == before.fingerprint
+    assert replace(before, prototype=None).fingerprint != before.fingerprint
+
+
+def test_chosen_prototypes_that_cannot_be(parameters: BodyParameters, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"prototype has shape \(2,\), expected \(9,\)"):
+        _predictions(parameters, prototype=np.zeros(2, np.int32)).validate()
+    with pytest.raises(InputError, match="row 3: prototype is -1, expected 0 or more"):
+        _predictions(parameters, prototype=np.where(np.arange(N) == 3, -1, 0).astype(np.int32)).validate()
+    path = tmp_path / "p.parquet"
+    _predictions(parameters, vertices=None, prototype=np.zeros(N, np.int32)).write(path)
+    table = pq.read_table(path)
+    place = table.column_names.index("prototype")
+    for column, found in (([None, *[0] * 8], "1 empty rows"), ([0.5] * N, "type float")):
+        kind = pa.int32() if column[0] is None else pa.float32()
+        pq.write_table(table.set_column(place, "prototype", pa.array(column, kind)), path)
+        with pytest.raises(InputError, match=f"column prototype has {found}.*expected int32 in every row"):
+            Predictions.read(path)

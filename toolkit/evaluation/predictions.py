@@ -6,6 +6,9 @@ the camera frame, without translation; ``camera`` is the crop camera of ``hmrtk.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.devices import BulkPoser
 from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
@@ -62,6 +66,8 @@ class Predictions:
         vertices: (N, 6890, 3) float16 metres, or None. Read only when there are no
             parameters: 16 bits round by up to 0.5 mm.
         place: where they came from, for error messages.
+        prototype: (N,) int32, the prototype of a memory that each regression started from (the likeliest one where
+            several are blended), or None. ``metadata.provenance["prototypes"]`` is the memory's fingerprint.
     """
 
     sample_ids: list[str]
@@ -71,6 +77,7 @@ class Predictions:
     joints3d: NDArray[np.float16] | None = None
     vertices: NDArray[np.float16] | None = None
     place: str = "predictions"
+    prototype: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -96,11 +103,24 @@ class Predictions:
             _check_rows(self.place, "joints3d", self.joints3d, (n, self.joints3d.shape[1], 3))
         if self.vertices is not None:
             _check_rows(self.place, "vertices", self.vertices, (n, 6890, 3))
+        if self.prototype is not None:
+            _check_choice(self.place, self.prototype, n)
         seen: dict[str, int] = {}
         for row, name in enumerate(self.sample_ids):
             if name in seen:
                 raise InputError(f"{self.place} row {row}", f"sample_id {name!r} is already in row {seen[name]}")
             seen[name] = row
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """First 16 hex digits of sha256 over ids, values and body: equal predictions, equal fingerprint."""
+        digest = hashlib.sha256(json.dumps([self.metadata.body, self.sample_ids]).encode())
+        bodies = [None if self.parameters is None else getattr(self.parameters, name) for name in BODY_COLUMNS]
+        for array in (*bodies, self.camera, self.joints3d, self.vertices, self.prototype):
+            digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:16]
 
     def require_body(self, fingerprint: str) -> None:
         """Refuse when these predictions were made with another body than the active one."""
@@ -137,18 +157,23 @@ class Predictions:
         camera = None if self.camera is None else self.camera[rows]
         joints3d = None if self.joints3d is None else self.joints3d[rows]
         vertices = None if self.vertices is None else self.vertices[rows]
-        return Predictions(ids, parameters, self.metadata, camera, joints3d, vertices, self.place)
+        prototype = None if self.prototype is None else self.prototype[rows]
+        return Predictions(ids, parameters, self.metadata, camera, joints3d, vertices, self.place, prototype)
 
-    def posed(self, model: BodyModel) -> Body:
+    def posed(self, model: BodyModel, poser: BulkPoser | None = None) -> Body:
         """The predicted bodies, without translation: 83 kB each, so ``take`` some rows at a time.
 
         Of predicted vertices the joints are regressed, which are not quite the posed ones.
+
+        Args:
+            model: the predictions' body.
+            poser: of that body on another device; None poses with ``model``.
 
         Raises:
             InputError: neither parameters nor vertices.
         """
         if self.parameters is not None:
-            return model.pose(self.parameters.replaced(transl=np.zeros_like(self.parameters.transl)))
+            return (poser or model).pose(self.parameters.replaced(transl=np.zeros_like(self.parameters.transl)))
         if self.vertices is None:
             raise InputError(self.place, "has neither body parameters nor vertices")
         vertices = self.vertices.astype(np.float32)
@@ -166,6 +191,8 @@ class Predictions:
         for name, array in (("joints3d", self.joints3d), ("vertices", self.vertices)):
             if array is not None:
                 columns[name] = _to_arrow(array, tensor(*array.shape[1:], dtype=pa.float16()), n)
+        if self.prototype is not None:
+            columns["prototype"] = pa.array(self.prototype, pa.int32())
         write_parquet(path, pa.table(columns), KIND, SCHEMA_VERSION, asdict(self.metadata))
 
     @classmethod
@@ -185,13 +212,15 @@ class Predictions:
                 raise InputError(
                     path, f"column {name} has type {table.schema.field(name).type}, expected {tensor(*shape)}"
                 )
-        arrays = {name: _to_numpy(table[name]) for name in table.column_names if name != "sample_id"}
+        tensors = [name for name in table.column_names if name not in ("sample_id", "prototype")]
+        arrays = {name: _to_numpy(table[name]) for name in tensors}
         bodies = [arrays[name] for name in BODY_COLUMNS]
         parameters = None if any(a is None for a in bodies) else BodyParameters.of(*bodies)
         ids = table["sample_id"].to_pylist()
         result = cls(
-            ids, parameters, metadata, arrays["camera"], arrays.get("joints3d"), arrays.get("vertices"), str(path)
-        )
+            ids, parameters, metadata, arrays["camera"], arrays.get("joints3d"), arrays.get("vertices"), str(path),
+            _choice(table, str(path)),
+        )  # fmt: skip
         result.validate()
         return result
 
@@ -202,6 +231,25 @@ def _check_rows(place: str, name: str, array: NDArray[Any], shape: tuple[int, ..
     bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if finite and bad.any():
         raise InputError(f"{place} row {int(bad.argmax())}", f"{name} has NaN or infinite values")
+
+
+def _check_choice(place: str, prototype: NDArray[np.int32], n: int) -> None:
+    if prototype.shape != (n,):
+        raise InputError(place, f"prototype has shape {prototype.shape}, expected {(n,)}")
+    if (prototype < 0).any():
+        row = int((prototype < 0).argmax())
+        raise InputError(f"{place} row {row}", f"prototype is {prototype[row]}, expected 0 or more")
+
+
+def _choice(table: pa.Table, place: str) -> NDArray[np.int32] | None:
+    """The optional column ``prototype``: (N,), or None where it is missing or null throughout."""
+    if "prototype" not in table.column_names or table["prototype"].null_count == len(table):
+        return None
+    column = table["prototype"]
+    if column.type != pa.int32() or column.null_count:
+        found = f"type {column.type}" if column.type != pa.int32() else f"{column.null_count} empty rows"
+        raise InputError(place, f"column prototype has {found}, expected int32 in every row")
+    return np.asarray(column.to_numpy(), np.int32)
 
 
 def _to_arrow(array: NDArray[Any] | None, kind: pa.FixedShapeTensorType, n: int) -> pa.Array:
