@@ -55,6 +55,13 @@ Metrics = dict[str, float | None]
 @click.option(
     "--atlas", default="charts", show_default=True, help="Charts of --dense: the body's own, or UV_Processed.mat."
 )
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="What poses bodies; a GPU pays for tens of thousands of samples.",
+)
 @selects_records("test")
 @click.pass_obj
 def evaluate(
@@ -67,6 +74,7 @@ def evaluate(
     spin_parts: Path | None,
     dense: Place | None,
     atlas: str,
+    device: str,
     selection: Selection,
 ) -> None:
     """Score predictions against records, in millimetres, pixels and per cent, under a named protocol."""
@@ -85,7 +93,9 @@ def evaluate(
         predictions = predictions.take(predictions.match(records, unknown="ignore"))
     gendered = body_of_gender(selection.body_path)
     if protocol == EVERY:
-        found = compare_protocols(records, predictions, body, body_of_gender=gendered, progress=console.progress)
+        found = compare_protocols(
+            records, predictions, body, body_of_gender=gendered, progress=console.progress, device=device
+        )
         console.result({"protocols": [_told(judged) for judged in found]}, _comparison_lines(found))
         return
     chosen = protocol_named(protocol)
@@ -93,7 +103,7 @@ def evaluate(
     lines = []
     if has_truth(records) or not (coco or masks or dense):
         extra = [name for name in EXTRA if name != "surface"]
-        judged = judge(records, predictions, body, chosen, gendered, console.progress, extra)
+        judged = judge(records, predictions, body, chosen, gendered, console.progress, extra, device)
         result |= _told(judged)
         records = judged.records or records
         if by and judged.errors is not None:

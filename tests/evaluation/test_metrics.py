@@ -203,6 +203,29 @@ def test_records_without_bodies_have_no_pve(records: RecordTable, parameters: Bo
     np.testing.assert_allclose(partly.mpjpe, 0, atol=2e-3)
 
 
+def test_bodies_posed_by_torch_give_the_same_numbers(
+    records: RecordTable, noisy: BodyParameters, body: BodyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hmrtk.toolkit.body.torch_posing import TorchPoser
+
+    asked = []
+
+    def on_torch(model: BodyModel, device: str) -> TorchPoser:
+        asked.append(device)
+        return TorchPoser(model, "cpu")
+
+    arguments = (records, of_system(noisy, body), body, protocol("mmhuman3d"), lambda g: load_body(gender=g))
+    kernels = metrics.evaluate(*arguments, extra=EVERYTHING)
+    monkeypatch.setattr(metrics, "poser_for", on_torch)
+    tensors = metrics.evaluate(*arguments, extra=EVERYTHING, device="cuda")
+    assert asked == ["cuda"] * 3  # a poser per gender
+    for name in kernels.measured():
+        np.testing.assert_allclose(getattr(tensors, name), getattr(kernels, name), atol=0.01)
+    monkeypatch.undo()
+    with pytest.raises(UnknownNameError, match="unknown device 'gpu'"):
+        metrics.evaluate(*arguments, device="gpu")
+
+
 def test_gendered_ground_truth(records: RecordTable, parameters: BodyParameters, body: BodyModel) -> None:
     predictions = of_system(parameters, body)
     spin = metrics.evaluate(records, predictions, body, protocol("spin"), lambda g: load_body(gender=g))

@@ -43,6 +43,7 @@ def judge(
     body_of_gender: BodyOfGender | None = None,
     progress: Progress = silent,
     extra: Collection[str] = (),
+    device: str = "cpu",
 ) -> Judged:
     """``evaluate`` on the rows that the protocol counts; predictions of the other rows are passed over.
 
@@ -52,7 +53,8 @@ def judge(
     counted = records.take(protocol.rows(records))
     rows = predictions.match(counted, unknown="ignore" if len(counted) < len(records) else "refuse")
     chosen = predictions.take(rows)
-    return Judged(protocol, counted, evaluate(counted, chosen, body, protocol, body_of_gender, progress, extra))
+    errors = evaluate(counted, chosen, body, protocol, body_of_gender, progress, extra, device)
+    return Judged(protocol, counted, errors)
 
 
 def compare_protocols(
@@ -62,6 +64,7 @@ def compare_protocols(
     protocols: Iterable[Protocol] = tuple(PROTOCOLS.values()),
     body_of_gender: BodyOfGender | None = None,
     progress: Progress = silent,
+    device: str = "cpu",
 ) -> list[Judged]:
     """The same predictions under each protocol.
 
@@ -75,7 +78,7 @@ def compare_protocols(
     found = []
     for each in protocols:
         try:
-            found.append(judge(records, predictions, body, each, body_of_gender, progress))
+            found.append(judge(records, predictions, body, each, body_of_gender, progress, device=device))
         except InputError as error:
             found.append(Judged(each, None, None, str(error)))
     if all(judged.errors is None for judged in found):

@@ -6,13 +6,14 @@ command call this; the formulas are those of ``formulas``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.devices import BulkPoser, poser_for
 from hmrtk.toolkit.body.gendered import GenderedBody
 from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
@@ -141,6 +142,7 @@ def evaluate(
     body_of_gender: BodyOfGender | None = None,
     progress: Progress = silent,
     extra: Collection[str] = (),
+    device: str = "cpu",
 ) -> Errors:
     """Compare predictions with the records' bodies, both without translation.
 
@@ -152,6 +154,7 @@ def evaluate(
         body_of_gender: gives the ground truth's body for ``male`` and ``female`` where the protocol asks for it.
         extra: of ``EXTRA``, what to measure beside the rest. PVE-S and PVE-P need predicted parameters, acceleration
             records with sequence and frame: without, they stay None or NaN.
+        device: what poses bodies, as in ``body.devices``. On a GPU they differ by 2e-6 m; they are compared by the CPU.
 
     Raises:
         BodyMismatchError: records or predictions were made with another body.
@@ -169,7 +172,8 @@ def evaluate(
     if body_of_gender is not None:
         known |= {g: body_of_gender(g) for g in set(truth.genders) - {"neutral"}}
     require_gender(protocol, set(truth.genders), set(known))
-    comparison = _Comparison(truth, matched, body, protocol, extra)
+    posers = {model: poser_for(model, device) for model in known.values()}
+    comparison = _Comparison(truth, matched, body, protocol, extra, posers)
     done, n = 0, len(records)
     for rows, truth_body in GenderedBody(known).groups(truth.genders, CHUNK):
         comparison.add(rows, truth_body)
@@ -197,8 +201,15 @@ class _Comparison:
     """The errors so far: ``add`` fills in some rows."""
 
     def __init__(
-        self, truth: _Truth, predictions: Predictions, body: BodyModel, protocol: Protocol, extra: Collection[str]
+        self,
+        truth: _Truth,
+        predictions: Predictions,
+        body: BodyModel,
+        protocol: Protocol,
+        extra: Collection[str],
+        posers: Mapping[BodyModel, BulkPoser],
     ) -> None:
+        self.posers = posers
         n, joints = len(predictions), len(protocol.indices)
         self.truth, self.predictions, self.body, self.protocol = truth, predictions, body, protocol
         self.joints, self.pa_joints = np.empty((n, joints)), np.empty((n, joints))
@@ -212,7 +223,7 @@ class _Comparison:
         """Compare some rows, whose true bodies are of one gender."""
         body = truth_body if self.protocol.gender == "record-both" else self.body
         predictions, parameters = self.predictions.take(rows), self.truth.parameters[rows]
-        predicted, truth = predictions.posed(body), truth_body.pose(parameters)
+        predicted, truth = predictions.posed(body, self.posers[body]), self.posers[truth_body].pose(parameters)
         if predictions.parameters is None:  # then both sides' SMPL joints come from vertices: posed joints differ by mm
             truth = Body(truth.vertices, truth_body.regress(truth.vertices, "smpl24"))
         joints, root = self.protocol.joints(predicted, body)
@@ -264,7 +275,8 @@ class _Comparison:
         have = self.truth.has_body[rows]
         for name, part in (("pve_s", _shape_only), ("pve_p", _pose_only)):
             if name in self.vertex_errors and have.any():
-                mine, theirs = body.pose(part(predicted[have])), truth_body.pose(part(truth[have]))
+                mine = self.posers[body].pose(part(predicted[have]))
+                theirs = self.posers[truth_body].pose(part(truth[have]))
                 roots = self.protocol.joints(mine, body)[1], self.protocol.joints(theirs, truth_body)[1]
                 self.vertex_errors[name][rows[have]] = pve(mine.vertices, theirs.vertices, self._offset(*roots))
 
