@@ -43,6 +43,7 @@ COMMANDS = {
     "verify-shards": ("hmrtk.cli.data:verify_shards", "Check shards for damage."),
     "shards": ("hmrtk.cli.shards:shards", "Look at shards: count what they hold, draw rows."),
     "train": ("hmrtk.cli.train:train", "Train a network from shards: hmr, pmnet."),
+    "predict": ("hmrtk.cli.predict:predict", "Predict bodies for shards or a photograph."),
     "import-predictions": ("hmrtk.cli.importing:import_predictions", "Read other systems' results as predictions."),
     "evaluate": ("hmrtk.cli.evaluation:evaluate", "Score predictions against records."),
     "tail-report": ("hmrtk.cli.report:tail_report", "Report what happens on rare poses (T-x%)."),

@@ -283,6 +283,17 @@ def train(
     return _Run(config, inputs, out, fabric, progress, on_validation).train()
 
 
+def device_named(name: str) -> str:
+    """``auto``, ``cpu`` or ``cuda`` → a torch device that is there.
+
+    Raises:
+        InputError: ``cuda`` without a GPU.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device", "torch finds no GPU", "pass --device cpu; hmrtk doctor says why")
+    return "cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu"
+
+
 def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
     """The rate of a step: a rise over ``warmup`` steps, then constant or half a cosine down to zero."""
     rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
