@@ -78,3 +78,10 @@ def test_confidence_is_cut_and_what_has_none_is_zero() -> None:
         joints[0, 2] = bad
         with pytest.raises(InputError, match="f row 0: part has NaN or infinite values"):
             confident(joints, "f", "part")
+
+
+def test_a_text_for_all_rows_has_to_be_the_same_in_all_parts() -> None:
+    parts = [{"a": ["1"], "gender": "neutral"}, {"a": ["2", "3"], "gender": "neutral"}]
+    assert gathered(parts) == {"a": ["1", "2", "3"], "gender": "neutral"}
+    with pytest.raises(InputError, match="have gender 'neutral' and 'male', expected one"):
+        gathered([parts[0], {"a": ["2"], "gender": "male"}])

@@ -104,6 +104,10 @@ def gathered(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         values = [part[name] for part in parts]
         if isinstance(values[0], np.ndarray):
             columns[name] = np.concatenate(values)
+        elif isinstance(values[0], str):  # one for all rows
+            if len(set(values)) > 1:
+                raise InputError("records", f"have {name} {' and '.join(map(repr, values))}, expected one")
+            columns[name] = values[0]
         else:
             columns[name] = [item for value in values for item in value]
     return columns

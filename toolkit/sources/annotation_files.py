@@ -68,6 +68,10 @@ class AnnotationFiles(ABC):
             InputError: a file that cannot be read or has nothing that can be used; file and row are named.
         """
 
+    def inputs(self, part: SplitFile, columns: Mapping[str, Any]) -> Sequence[Path]:
+        """The files that the columns of a part came from, below the root."""
+        return [part.path]
+
     def ingest(
         self,
         root: Path | None,
@@ -99,13 +103,14 @@ class AnnotationFiles(ABC):
             for path in paths:
                 left = None if limit is None else limit - sum(len(part["sample_id"]) for part in parts)
                 if left is None or left > 0:
-                    name = path.relative_to(base).as_posix()
-                    parts.append(self.columns(SplitFile(path, name, split), body, left))
-                    inputs[name] = path
+                    part = SplitFile(path, path.relative_to(base).as_posix(), split)
+                    columns = self.columns(part, body, left)
+                    inputs |= {each.relative_to(base).as_posix(): each for each in self.inputs(part, columns)}
+                    parts += [columns] if len(columns["sample_id"]) else []
                 done += 1
                 progress("read", done, total, path.name)
-            if not any(len(part["sample_id"]) for part in parts):
-                raise InputError(paths[0].parent, self.nobody)
+            if not parts:
+                raise InputError(paths[0] if len(paths) == 1 else paths[0].parent, self.nobody)
             columns = parts[0] if len(parts) == 1 else gathered(filled(parts))
             dense = {name: columns.pop(name) for name in DENSE_COLUMNS if name in columns}
             table = record_table(self.dataset, split, columns, body, inputs, settings(self, limit), self.regressor)

@@ -28,8 +28,8 @@ No bodies here (MoSh's were withdrawn), and the cameras are in a file of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,13 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.picture_files import has_pictures
-from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, SCALE_PX, gathered, in_spin24, square_boxes
+from hmrtk.toolkit.sources.annotation import H36M17_SLOTS, SCALE_PX, in_spin24, square_boxes
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.cdf import read_poses
 from hmrtk.toolkit.sources.matlab import open_hdf5
 from hmrtk.toolkit.sources.options import require_positive
-from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import not_complete
 
 DATASET = "h36m"
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
@@ -56,14 +55,17 @@ FRAME_STEP, BOX_FACTOR = 5, 0.9
 
 
 @dataclass(frozen=True)
-class H36mSource:
-    """``Source`` of the raw files.
+class H36mSource(AnnotationFiles):
+    """``Source`` of the raw files; ``sample_id`` is ``h36m/<split>/S9_<action>.<camera>/<frame>``.
 
     Attributes:
         step: every so many frames are kept.
         cameras: only these; all when empty.
         box_factor: side of the crop over the longer side of the mask's box.
     """
+
+    dataset = DATASET
+    regressor = "h36m17"
 
     step: int = FRAME_STEP
     cameras: tuple[str, ...] = ()
@@ -72,45 +74,20 @@ class H36mSource:
     def __post_init__(self) -> None:
         require_positive(step=self.step, box_factor=self.box_factor)
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records by subject, action, camera and frame; ``sample_id`` is ``h36m/<split>/S9_<action>.<camera>/<frame>``.
-
-        Args:
-            root: the dataset's folder; subjects that are not there are passed over.
-            body: only its fingerprint is used, nothing is posed. seed: unused.
-            limit: at most so many records per split.
-
-        Raises:
-            InputError: no pose file, or a file that is missing, damaged, of another shape, has NaN or an empty mask.
-        """
-        root = checked_root(root, DATASET, limit)
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """Pose files by subject, action and camera; subjects that are not there are passed over."""
         found = {split: [p for s in subjects for p in self._files(root, s)] for split, subjects in SUBJECTS.items()}
         if not any(found.values()):
             raise not_complete(root, "S1 … S11/MyPoseFeatures/D3_Positions_mono/*.cdf", DATASET)
-        tables = {}
-        for split, files in found.items():
-            parts, read, rows = [], {}, 0
-            for done, path in enumerate(files):
-                if limit is not None and rows >= limit:
-                    break
-                part, used = self._sequence(path, split)
-                parts.append(part)
-                read.update({each.relative_to(root).as_posix(): each for each in used})
-                rows += len(part["sample_id"])
-                progress("read", done + 1, len(files), path.name)
-            if parts:
-                columns = {name: value[:limit] for name, value in gathered(parts).items()}
-                config = {"format": "raw", "limit": limit, **asdict(self)}
-                tables[split] = record_table(DATASET, split, columns, body, read, config, regressor="h36m17")
-        return tables
+        return {split: paths for split, paths in found.items() if paths}
+
+    def inputs(self, part: SplitFile, columns: Mapping[str, Any]) -> list[Path]:
+        """Poses, pixels and masks of a sequence."""
+        return [part.path, *beside(part.path)]
+
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """Frames of one action in one camera."""
+        return {name: values[:limit] for name, values in self._sequence(part.path, part.split).items()}
 
     def _files(self, root: Path, subject: int) -> Iterator[Path]:
         """Pose files of a subject, by name."""
@@ -121,13 +98,9 @@ class H36mSource:
             if action != "_ALL" and not twice and (camera in self.cameras or not self.cameras):
                 yield path
 
-    def _sequence(self, path: Path, split: str) -> tuple[dict[str, Any], tuple[Path, ...]]:
-        """Columns of one action in one camera, and the files read."""
-        features = path.parents[1]
-        subject, (action, camera) = features.parent.name, action_and_camera(path)
-        flat = features / "D2_Positions" / path.name
-        name = path.name.split(".cdf")[0]
-        masks = features.parent / "MySegmentsMat" / "ground_truth_bb" / f"{name}.mat"
+    def _sequence(self, path: Path, split: str) -> dict[str, Any]:
+        folder, (flat, masks) = path.parents[2], beside(path)
+        subject, (action, camera) = folder.name, action_and_camera(path)
         points, pixels = read_poses(path, 96), read_poses(flat, 64)
         if len(points) != len(pixels):
             raise InputError(flat, f"has {len(pixels)} frames, but {path.name} of D3_Positions_mono {len(points)}")
@@ -136,9 +109,10 @@ class H36mSource:
         sequence, count = f"{subject}_{action}.{camera}", len(frames)
         side = (box[:, 2:] - box[:, :2]).max(axis=1)
         pictures = f"images/{sequence}_"
-        if (features.parent / "Videos" / f"{name}.mp4").is_file() and not has_pictures(features.parents[1] / "images"):
-            pictures = f"{subject}/Videos/{name}.mp4/"
-        columns = {
+        video = folder / "Videos" / f"{masks.stem}.mp4"
+        if video.is_file() and not has_pictures(folder.parent / "images"):
+            pictures = f"{subject}/Videos/{video.name}/"
+        return {
             "sample_id": [f"{DATASET}/{split}/{sequence}/{frame}" for frame in frames],
             "image_path": [f"{pictures}{frame + 1:06d}.jpg" for frame in frames],
             "subject": [subject] * count,
@@ -151,7 +125,13 @@ class H36mSource:
             "keypoints2d": picked(pixels[frames], 2),
             "joints3d": picked(points[frames] / MILLIMETRES, 3),
         }
-        return columns, (path, flat, masks)
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """The pixels and the masks that belong to a file of poses."""
+    features = path.parents[1]
+    masks = features.parent / "MySegmentsMat" / "ground_truth_bb" / f"{path.name.split('.cdf')[0]}.mat"
+    return features / "D2_Positions" / path.name, masks
 
 
 def action_and_camera(path: Path) -> tuple[str, str]:

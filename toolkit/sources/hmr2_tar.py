@@ -18,6 +18,7 @@ has_betas, extra_info. Traps, and what is done about them:
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,12 +31,11 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import MAX_ABS_BETA
 from hmrtk.toolkit.body.unpickler import plain_value, read_object
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import Fields, numbers
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import SCALE_PX, confident, image_paths, in_coordinates
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.hmr2 import pixel_boxes, spin24_of_44
-from hmrtk.toolkit.sources.picture_table import checked_root, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import not_complete
 
 SPLIT = "train_hmr2"
 DATA, PICTURES = ".data.pyd", (".jpg", ".jpeg", ".png")
@@ -44,63 +44,37 @@ MAX_FIT_BETA = 3.0
 
 
 @dataclass(frozen=True)
-class Hmr2TarSource:
+class Hmr2TarSource(AnnotationFiles):
     """``Source`` of 4D-Humans' tar shards. ``dataset``: first part of every ``sample_id``."""
+
+    format = "hmr2_tar"
+    nobody = "has no person"
 
     dataset: str
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records by name of the shard, then in its order.
-
-        Args:
-            root: the folder, or one shard.
-            body: its fingerprint is noted; the shards have parameters, so nothing is posed.
-            seed: unused, nothing here is random.
-            limit: at most so many records; no more is read.
-
-        Raises:
-            InputError: no such place, no shard in it, or one that cannot be read; key and person are named.
-        """
-        root = checked_root(root, self.dataset, limit)
-        base = root.parent if root.is_file() else root
-        files = [root] if root.is_file() else sorted([*root.glob("*.tar"), *root.glob("*/*.tar")])
-        if not files:
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """All shards, by name."""
+        found = [root] if root.is_file() else sorted([*root.glob("*.tar"), *root.glob("*/*.tar")])
+        if not found:
             raise not_complete(root, "*.tar", self.dataset)
-        people: list[dict[str, Any]] = []
-        inputs: dict[str, Path] = {}
-        for done, path in enumerate(files):
-            if len(people) == limit:
-                break
-            inputs[path.relative_to(base).as_posix()] = path
-            for person in shard_people(path, path.relative_to(base).as_posix()):
-                people.append(person)
-                if len(people) == limit:
-                    break
-            progress("read", done + 1, len(files), path.name)
-        if not people:
-            raise InputError(root, f"has no person in {len(files)} shards")
-        columns = self._columns(people, root)
-        return {SPLIT: record_table(self.dataset, SPLIT, columns, body, inputs, {"limit": limit}, "smpl24+extra9")}
+        return {SPLIT: found}
 
-    def _columns(self, people: list[dict[str, Any]], root: Path) -> dict[str, Any]:
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the shard's order; no more of it is read than the limit asks for."""
+        people = list(itertools.islice(shard_people(part.path, part.name), limit))
+        return self._columns(people, part.path) if people else {"sample_id": []}
+
+    def _columns(self, people: list[dict[str, Any]], place: Path) -> dict[str, Any]:
         stacked = {name: np.stack([person[name] for person in people]).astype(np.float32) for name in _STACKED}
-        keypoints = spin24_of_44(confident(stacked["keypoints_2d"], root, "keypoints_2d"), limbs=True)
-        joints = spin24_of_44(confident(stacked["keypoints_3d"], root, "keypoints_3d"), limbs=False)
+        keypoints = spin24_of_44(confident(stacked["keypoints_2d"], place, "keypoints_2d"), limbs=True)
+        joints = spin24_of_44(confident(stacked["keypoints_3d"], place, "keypoints_3d"), limbs=False)
         joints[~(joints[..., 3] > 0).any(axis=1)] = np.nan
         pose = stacked["pose"]
         has = np.isfinite(pose[:, 0, 0]).tolist()
         return {
             "sample_id": [f"{self.dataset}/{SPLIT}/{person['id']}" for person in people],
-            "image_path": image_paths([person["picture"] for person in people], root),
-            "bbox_xyxy": pixel_boxes(stacked["center"], SCALE_PX * stacked["scale"], root),
+            "image_path": image_paths([person["picture"] for person in people], place),
+            "bbox_xyxy": pixel_boxes(stacked["center"], SCALE_PX * stacked["scale"], place),
             "keypoints2d": in_coordinates(keypoints, self.dataset),
             "joints3d": joints,
             "global_orient": pose[:, 0],

@@ -20,6 +20,7 @@ Traps, and what is done about them:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.npz_file import NpyFile, NpzFile
-from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.sources.picture_table import checked_root, first_file, record_table
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
+from hmrtk.toolkit.sources.picture_table import first_file
 from hmrtk.toolkit.sources.spin_npz import has_body, spin_columns, spin_files
+from hmrtk.toolkit.sources.spin_variants import variant_of
 
 FINAL, STATIC = "spin_fits", "spin_static_fits"
 MAX_FIT_BETA = 3.0
@@ -45,7 +46,7 @@ SOURCES = {FINAL: "spin_fit", STATIC: "spin_static_fit"}
 
 
 @dataclass(frozen=True)
-class SpinFitsSource:
+class SpinFitsSource(AnnotationFiles):
     """``Source`` of a training npz with SPIN's fits.
 
     Attributes:
@@ -56,38 +57,28 @@ class SpinFitsSource:
     dataset: str
     kind: str = FINAL
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """The training split.
+    @property
+    def format(self) -> str:  # type: ignore[override]
+        return self.kind
 
-        Args:
-            root: the folder of both files.
-            body: its fingerprint is noted; the files have parameters, so nothing is posed.
-            seed: unused, nothing here is random.
-            limit: at most so many records.
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """The training npz."""
+        if root.is_file():
+            raise InputError(root, "is a file, expected the folder of a training npz and its fits")
+        ((variant, path),) = spin_files(root, self.dataset, ["train"])
+        return {variant.split: [path]}
 
-        Raises:
-            InputError: one of the files is missing or damaged, or they have different counts.
-        """
-        folder = checked_root(root, self.dataset, limit)
-        if folder.is_file():
-            raise InputError(folder, "is a file, expected the folder of a training npz and its fits")
-        ((variant, annotation),) = spin_files(folder, self.dataset, ["train"])
-        fits = first_file(folder, self._names(), self.dataset)
-        columns = spin_columns(annotation, self.dataset, variant, limit)
-        fitted = self._fitted(fits, annotation, limit)
-        progress("read", 1, 1, fits.name)
-        inputs = {path.relative_to(folder).as_posix(): path for path in (annotation, fits)}
-        columns = with_fits(columns, fitted, SOURCES[self.kind])
-        table = record_table(self.dataset, "train", columns, body, inputs, {"limit": limit}, "smpl24+extra9")
-        return {"train": table}
+    def inputs(self, part: SplitFile, columns: Mapping[str, Any]) -> list[Path]:
+        """The npz and its fits."""
+        return [part.path, self._fits(part)]
+
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """People in the npz's order."""
+        columns = spin_columns(part.path, self.dataset, variant_of(self.dataset, part.path.name), limit)
+        return with_fits(columns, self._fitted(self._fits(part), part.path, limit), SOURCES[self.kind])
+
+    def _fits(self, part: SplitFile) -> Path:
+        return first_file(part.path.parent, self._names(), self.dataset)
 
     def _names(self) -> list[str]:
         if self.kind == FINAL:

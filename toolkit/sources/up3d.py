@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,16 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import project_perspective
 from hmrtk.toolkit.geometry.rotation import axis_angle_to_rotmat
-from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.fields import Fields, Floats, first_betas, numbers, pickle_fields
-from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.annotation import LSP14_SLOTS, confident, in_spin24
+from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
 from hmrtk.toolkit.sources.camera_frame import moved_transl, turned_root
-from hmrtk.toolkit.sources.picture_table import checked_root, joint_boxes, not_complete, record_table
+from hmrtk.toolkit.sources.picture_table import joint_boxes, not_complete
 from hmrtk.toolkit.sources.text import text_lines
 
 LISTS = {"train": "train.txt", "val": "val.txt", "test": "test.txt", "lsp_test": "namesUPlsp.txt"}
 TRAINVAL = "trainval.txt"
+PICTURE, JOINTS, BODY = "_image.png", "_joints.npy", "_body.pkl"
 WHITE = 255
 ON_JOINTS = 0.1
 """Of the box's longer side; the median distance of joints from the annotated ones under a camera that is right."""
@@ -50,52 +51,35 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
-class Up3dSource:
+class Up3dSource(AnnotationFiles):
     """``Source`` of the raw folder."""
 
     dataset: str = "up3d"
 
-    def ingest(
-        self,
-        root: Path | None,
-        body: BodyModel,
-        *,
-        seed: int = 0,
-        limit: int | None = None,
-        progress: Progress = silent,
-    ) -> dict[str, RecordTable]:
-        """Records of the splits whose lists are there.
-
-        Args:
-            root: the flat folder.
-            body: tells whether a fit's camera is right, and gives its pelvis.
-            seed: unused, nothing here is random.
-            limit: at most so many rows per split.
-
-        Raises:
-            InputError: no list, a bad line, or a file that is missing or cannot be used.
-        """
-        root = checked_root(root, self.dataset, limit)
-        lists = {split: root / name for split, name in LISTS.items() if (root / name).is_file()}
+    def files(self, root: Path) -> dict[str, list[Path]]:
+        """The lists that are there."""
+        lists = {split: [root / name] for split, name in LISTS.items() if (root / name).is_file()}
         if (root / TRAINVAL).is_file() and not {"train", "val"} & set(lists):
-            lists = {"train": root / TRAINVAL, **lists}
+            lists = {"train": [root / TRAINVAL], **lists}
         if not lists:
             raise not_complete(root, "list of pictures (train.txt, val.txt, test.txt or namesUPlsp.txt)", self.dataset)
-        return {split: self._split(split, root, path, body, limit, progress) for split, path in lists.items()}
+        return lists
 
-    def _split(
-        self, split: str, root: Path, path: Path, body: BodyModel, limit: int | None, progress: Progress
-    ) -> RecordTable:
-        names = listed(path)[:limit]
-        rows, inputs = [], {path.name: path}
-        for done, name in enumerate(names):
-            rows.append(_row(root, name))
-            inputs |= {f"{name}{end}": root / f"{name}{end}" for end in ("_joints.npy", "_body.pkl")}
-            progress("read", done + 1, len(names), split)
+    def inputs(self, part: SplitFile, columns: Mapping[str, Any]) -> list[Path]:
+        """The list, and two files of each picture."""
+        names = [name.removesuffix(PICTURE) for name in columns["image_path"]]
+        return [part.path, *(part.path.with_name(f"{name}{end}") for name in names for end in (JOINTS, BODY))]
+
+    def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
+        """Pictures in the list's order; ``body`` tells whether a fit's camera is right, and gives its pelvis."""
+        names = listed(part.path)[:limit]
+        rows = [_row(part.path.parent, name) for name in names]
+        if not rows:
+            return {"sample_id": [], "image_path": []}
         raw = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-        columns: dict[str, Any] = {
-            "sample_id": [f"{self.dataset}/{split}/{name}" for name in names],
-            "image_path": [f"{name}_image.png" for name in names],
+        return {
+            "sample_id": [f"{self.dataset}/{part.split}/{name}" for name in names],
+            "image_path": [f"{name}{PICTURE}" for name in names],
             "gender": "neutral",
             "body_source": "up3d",
             "image_size": raw["size"] if raw["size"].all() else None,
@@ -103,9 +87,6 @@ class Up3dSource:
             "keypoints2d": raw["keypoints"],
             **_body_columns(raw, body),
         }
-        return record_table(
-            self.dataset, split, columns, body, inputs, {"format": "raw", "limit": limit}, "smpl24+extra9"
-        )
 
 
 def listed(path: Path) -> list[str]:
@@ -131,9 +112,9 @@ def listed(path: Path) -> list[str]:
 
 def _row(root: Path, name: str) -> dict[str, Any]:
     """The checked values of one picture; NaN where the files do not say."""
-    keypoints = _keypoints(root / f"{name}_joints.npy")
-    fields = pickle_fields(root / f"{name}_body.pkl", "an UP-3D body")
-    size = png_size(root / f"{name}_image.png")
+    keypoints = _keypoints(root / f"{name}{JOINTS}")
+    fields = pickle_fields(root / f"{name}{BODY}", "an UP-3D body")
+    size = png_size(root / f"{name}{PICTURE}")
     box, rendered = _box(root / f"{name}_render_light.png", keypoints)
     return {
         "keypoints": keypoints,
