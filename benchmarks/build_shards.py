@@ -282,8 +282,8 @@ def report(kept: dict[str, Any]) -> str:
         "# Building shards",
         "",
         f"{ROWS} rows, {PEOPLE} people in each photograph of {PHOTO_PX[1]} x {PHOTO_PX[0]} px, regions of 400 px, all"
-        " four maps. The plain script: `cv2.imread`, `warpAffine`, `imencode`, body and maps by hmrtk's functions row by"
-        " row, one pyarrow table per 500 rows; it keeps fewer columns and writes no index, plan, offsets or checksums.",
+        " four maps. The plain script: `cv2.imread`, `warpAffine`, `imencode`, body and maps by hmrtk's functions row"
+        " by row, one pyarrow table per 500 rows; it keeps fewer columns, and writes no index, offsets or checksums.",
         "",
         kept["plain"]["text"],
         "",

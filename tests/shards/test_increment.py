@@ -96,6 +96,14 @@ def test_the_first_part_may_be_appended_too(fakes, built, records, body, small, 
     assert fakes.folder_hashes(tmp_path) == fakes.folder_hashes(built)
 
 
+def test_overwriting_leaves_nothing_of_before(fakes, records, test, body, bare, tmp_path):
+    build_shards(records, body, tmp_path / "a", bare, workers=1)
+    (tmp_path / "a/.offsets/test/.shard-00000.safetensors.abc.tmp").write_text("left over by a killed build")
+    build_shards(test, body, tmp_path / "a", replace(bare, rows_per_shard=8), workers=1, overwrite=True)
+    build_shards(test, body, tmp_path / "b", replace(bare, rows_per_shard=8), workers=1)
+    assert fakes.folder_hashes(tmp_path / "a") == fakes.folder_hashes(tmp_path / "b")
+
+
 def test_rows_of_another_data_set_get_shards_of_their_own(val, body, bare, tmp_path, composed):
     build_shards(val, body, tmp_path, bare, workers=1)
     others = embedded_records("val", body).take(range(20, 27))

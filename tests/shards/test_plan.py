@@ -99,7 +99,7 @@ def test_foreign_files_are_refused(tmp_path, text):
         ShardPlan.read(tmp_path)
 
 
-@pytest.mark.parametrize("split", ["", "..", "a/b", "a\\b"])
+@pytest.mark.parametrize("split", ["", "..", ".offsets", "a/b", "a\\b"])
 def test_a_split_must_be_able_to_name_a_folder(split):
     with pytest.raises(InputError, match=r"row 1: split .* cannot name a folder"):
         plan_of(splits=["train", split])

@@ -32,22 +32,26 @@ from hmrtk.toolkit.maps.onepiece import onepiece_for_body
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
-from hmrtk.toolkit.records.artefact import file_fingerprint, provenance, write_json
+from hmrtk.toolkit.records.artefact import provenance
 from hmrtk.toolkit.records.record import BODY_COLUMNS
-from hmrtk.toolkit.records.remote import Place, below, byte_size, files_in, located
+from hmrtk.toolkit.records.remote import Place, located
 from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.compose import Chunk, Composer
 from hmrtk.toolkit.shards.dataset_card import write_card
-from hmrtk.toolkit.shards.increment import joined
-from hmrtk.toolkit.shards.index import INDEX_NAME, LABELS_NAME, ShardEntry, ShardIndex
+from hmrtk.toolkit.shards.index import LABELS_NAME, ShardEntry, ShardIndex
 from hmrtk.toolkit.shards.lock import exclusive
 from hmrtk.toolkit.shards.offsets import write_offsets
 from hmrtk.toolkit.shards.pictures import require_image_folder
-from hmrtk.toolkit.shards.plan import PLAN_NAME, PlannedShard, ShardConfig, ShardPlan, fingerprint_of
-from hmrtk.toolkit.shards.rows import open_shard
+from hmrtk.toolkit.shards.plan import PlannedShard, ShardConfig, ShardPlan, fingerprint_of
 from hmrtk.toolkit.shards.schema import shard_schema
-from hmrtk.toolkit.shards.shard_labels import LabelSource, labels_fingerprint, labels_fit, write_shard_labels
-from hmrtk.toolkit.shards.writer import left_out_rows, write_shard
+from hmrtk.toolkit.shards.shard_labels import LabelSource, labels_fingerprint, write_shard_labels
+from hmrtk.toolkit.shards.standing import (
+    finished_shards,
+    prepare_folder,
+    require_possible,
+    settled_plan,
+)
+from hmrtk.toolkit.shards.writer import write_shard
 
 STAGE = "shards"
 
@@ -92,12 +96,11 @@ def build_shards(
     source = LabelSource.of(prototypes, labels, records.sample_ids)
     plan = ShardPlan.make(records, config, body.fingerprint)
     with exclusive(root):
-        old = _old_plan(root, overwrite)
-        plan = _settled(root, plan, old, records, overwrite, append)
-        present = _finished(root, plan, config)
+        plan = settled_plan(root, plan, records, overwrite, append)
+        present = finished_shards(root, plan, config)
         missing = [shard for shard in plan.shards if shard.path not in present]
-        _require_possible(root, plan, present, source is None and not overwrite)
-        _prepare(root, plan, missing)
+        require_possible(root, plan, present, source is None and not overwrite)
+        prepare_folder(root, plan, missing)
         if overwrite and source is None:
             (root / LABELS_NAME).unlink(missing_ok=True)
         if missing:
@@ -164,79 +167,6 @@ def _check(
             onepiece_for_body(body)
 
 
-def _old_plan(root: Place, overwrite: bool) -> ShardPlan | None:
-    """The plan of a folder, be it from its index where plan.json is damaged; None where there is none.
-
-    Raises:
-        InputError: neither can be read, and the folder is not to be overwritten.
-    """
-    remedy = "choose another folder, or pass --overwrite"
-    try:
-        if (root / PLAN_NAME).exists():
-            return ShardPlan.read(root)
-    except InputError as error:
-        with contextlib.suppress(InputError, ValueError):
-            return ShardPlan.from_json(ShardIndex.read(root).plan)
-        if overwrite:
-            return None
-        raise InputError(error.place, error.problem, remedy) from None
-    if (root / INDEX_NAME).exists() and not overwrite:
-        raise InputError(root, f"has an {INDEX_NAME} but no {PLAN_NAME}", remedy)
-    return None
-
-
-def _settled(
-    root: Place, plan: ShardPlan, old: ShardPlan | None, records: RecordTable, overwrite: bool, append: bool
-) -> ShardPlan:
-    """The plan of the folder as it shall be.
-
-    Raises:
-        InputError: the folder holds something else, and that is neither to stay nor to go; the differences are named.
-    """
-    if old is None or overwrite:
-        return plan
-    if append:
-        return joined(old, plan, records, root)
-    differences = plan.differences(old)
-    if differences:
-        remedy = "choose another folder, or pass --append to keep what is there, --overwrite to replace it"
-        raise InputError(root, f"holds shards built differently: {'; '.join(differences)}", remedy)
-    return plan
-
-
-def _require_possible(root: Place, plan: ShardPlan, present: dict[str, ShardEntry], without_labels: bool) -> None:
-    """Refuse what cannot be finished, before anything is changed."""
-    missing = [shard for shard in plan.shards if shard.path not in present]
-    strange = next((shard for shard in missing if not shard.groups), None)
-    if strange is not None:
-        remedy = "give its records with --append first"
-        raise InputError(root / strange.path, "is of other records, and not there or damaged", remedy)
-    if not without_labels or not (root / LABELS_NAME).is_file():
-        return
-    if missing or not labels_fit(root, [present[shard.path] for shard in plan.shards]):
-        raise InputError(root, "has labels, and new rows would have none", "pass --prototypes as before")
-
-
-def _prepare(root: Place, plan: ShardPlan, missing: list[PlannedShard]) -> None:
-    """Write the plan; remove what is not in it, and an index whose shards change."""
-    planned = {shard.path for shard in plan.shards}
-    strange = [path for path in files_in(root, "*/shard-[0-9]*.parquet") if below(path, root) not in planned]
-    changed = {shard.path for shard in missing} | {below(path, root) for path in strange}
-    if (root / INDEX_NAME).exists() and not changed.isdisjoint(_listed(root)):
-        (root / INDEX_NAME).unlink()
-    write_json(root / PLAN_NAME, plan.to_json())
-    folders = {root, *((root / shard.path).parent for shard in plan.shards)}
-    for path in strange + [path for folder in folders for path in files_in(folder, ".*.tmp")]:
-        path.unlink(missing_ok=True)  # temporary files are of a killed build: nobody else writes here now
-
-
-def _listed(root: Place) -> set[str]:
-    """The shards of the index that is there; where it is damaged, every one that lies there."""
-    with contextlib.suppress(InputError):
-        return {entry.path for entry in ShardIndex.read(root).shards}
-    return {below(path, root) for path in files_in(root, "*/*.parquet")}
-
-
 def _write(
     root: Place,
     plan: ShardPlan,
@@ -270,35 +200,3 @@ def _write(
             groups = counted(itertools.islice(results, len(shard.groups)), shard)
             metadata = {"content": shard.content, "shard": shard.path}
             yield write_shard(root, shard.path, shard.split, groups, schema, metadata)
-
-
-def _finished(root: Place, plan: ShardPlan, config: ShardConfig) -> dict[str, ShardEntry]:
-    """The shards that are there, whole, and have the planned content. With an index, also by their hash: damage is
-    built again. Shards of other records than those at hand are not read through: they could not be built again.
-    """
-    known: dict[str, ShardEntry] = {}
-    if (root / INDEX_NAME).is_file():
-        with contextlib.suppress(InputError):
-            known = {entry.path: entry for entry in ShardIndex.read(root).shards}
-    found = {}
-    for shard in plan.shards:
-        with contextlib.suppress(InputError):
-            entry = _entry(root, shard, known.get(shard.path))
-            if entry is not None and not (entry.left_out and shard.groups and config.on_error == "refuse"):
-                found[shard.path] = entry
-    return found
-
-
-def _entry(root: Place, shard: PlannedShard, known: ShardEntry | None) -> ShardEntry | None:
-    """What the index says of a finished shard; None when it is another one, or damaged."""
-    file, metadata = open_shard(root / shard.path)
-    with file:
-        groups = tuple(file.metadata.row_group(g).num_rows for g in range(file.num_row_groups))
-        left_out = left_out_rows(file.metadata.metadata)
-    size = byte_size(root / shard.path)
-    trusted = known is not None and not shard.groups and known.bytes == size
-    digest = known.sha256 if known is not None and trusted else file_fingerprint(root / shard.path)
-    whole = sum(groups) + len(left_out) == shard.count and (known is None or known.sha256 == digest)
-    if not whole or (metadata.get("content"), metadata.get("shard")) != (shard.content, shard.path):
-        return None
-    return ShardEntry(shard.path, shard.split, sum(groups), groups, size, digest, left_out)

@@ -43,9 +43,9 @@ class Offsets:
     crc: NDArray[np.uint32]
 
 
-def offsets_place(root: Place, entry: ShardEntry) -> Place:
-    """Where the offset index of a shard is kept."""
-    *folders, name = entry.path.split("/")
+def offsets_place(root: Place, shard: ShardEntry | str) -> Place:
+    """Where the offset index of a shard (or of the shard at a path below the folder) is kept."""
+    *folders, name = (shard if isinstance(shard, str) else shard.path).split("/")
     place = root / FOLDER
     for part in (*folders, name.removesuffix(".parquet") + ".safetensors"):
         place = place / part

@@ -184,7 +184,7 @@ class ShardPlan:
         splits = np.asarray(records.table["split"].to_pylist(), object)
         parts = []
         for split in dict.fromkeys(splits):
-            if split in ("", ".", "..") or "/" in split or "\\" in split:
+            if not split or split.startswith(".") or "/" in split or "\\" in split:
                 row = f"{records.place} row {int((splits == split).argmax())}"
                 raise InputError(row, f"split {split!r} cannot name a folder")
             parts.append(_part(records, np.flatnonzero(splits == split), split, config, common))
