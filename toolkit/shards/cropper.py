@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, field
 from threading import local
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -106,7 +107,7 @@ class CropBatch:
 
 
 class Cropper:
-    """Makes crops of rows. Picklable.
+    """Makes crops of rows. Picklable. Keeps OpenCV of this process to one thread (``_keep_opencv_serial``).
 
     Args:
         body: the one that the shards were built with.
@@ -135,11 +136,16 @@ class Cropper:
         size: int = CROP_SIZE,
         map_size: int = MAP_SIZE,
     ) -> None:
+        _keep_opencv_serial()
         self.augmentation = _named(augmentation)
         self.form = CropFormat.of(body, size, map_size)
         self.seed, self.normalised, self.changed_tail = seed, normalised, changed_tail
         self.nearest = None if prototypes is None else NearestPrototype(prototypes, body)
         self.body = body.fingerprint
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _keep_opencv_serial()
 
     def columns(self, wanted: Sequence[str]) -> list[str]:
         """The columns to read for those that are wanted: they and what they follow from."""
@@ -279,6 +285,13 @@ class Cropper:
     def _normalise(self, columns: dict[str, Any]) -> None:
         if self.normalised and "keypoints2d" in columns:
             columns["keypoints2d"][..., :2] = columns["keypoints2d"][..., :2] * (2 / self.form.size) - 1
+
+
+def _keep_opencv_serial() -> None:
+    """No threads of OpenCV's own: they would compete with the loader's, and a worker that is forked while they hold
+    their lock waits for it for ever (seen with OpenCV 5.0 in ``remap``).
+    """
+    cv2.setNumThreads(1)
 
 
 def decode_picture(data: memoryview | None, out: NDArray[np.uint8], place: str) -> None:
