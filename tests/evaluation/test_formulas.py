@@ -118,3 +118,40 @@ def test_errors_name_what_is_wrong() -> None:
         formulas.pa_mpjpe(np.zeros((2, 2)), np.zeros((2, 2)))
     with pytest.raises(InputError, match="pve: expected two equal shapes"):
         formulas.pve(np.zeros((1, 4, 3)), np.zeros((1, 5, 3)))
+
+
+def _hard_sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Sets on which a root or an eigenvector is hard to tell, 200 each."""
+    rng = np.random.default_rng(8)
+    target, noise = rng.normal(size=(200, 14, 3)), rng.normal(0, 0.05, (200, 14, 3))
+    half_turns = {name: target * sign for name, sign in (("x", [1, -1, -1]), ("y", [-1, 1, -1]), ("z", [-1, -1, 1]))}
+    thin = target * [1, 1e-5, 1e-5]
+    return {
+        **{f"half a turn about {name}": (turned + noise, target) for name, turned in half_turns.items()},
+        "exactly half a turn": (half_turns["z"], target),
+        "equal": (target, target),
+        "mirrored": (-target + noise, target),
+        "flat": (target * [1, 1, 0] + noise, target * [0, 1, 1]),
+        "flat both": (target * [1, 1, 0], (target + noise) * [0, 1, 1]),
+        "on a line": (target * [1, 0, 0], target),
+        "nearly on a line": (thin + 1e-6 * noise, thin),
+        "two points": (target[:, :2] + noise[:, :2], target[:, :2]),
+        "a cube of one energy": (np.tile(np.eye(3), (200, 1, 1)), np.tile(np.eye(3)[:, [1, 0, 2]], (200, 1, 1))),
+        "unrelated": (rng.normal(size=target.shape), target),
+        "micrometres": (1e-6 * (target + noise), 1e-6 * target),
+        "kilometres": (1e3 * (target + noise), 1e3 * target + 1e4),
+        "far away": (target + noise + 100, target - 50),
+    }
+
+
+@pytest.mark.parametrize("name", _hard_sets())
+def test_the_best_fit_of_hard_sets(name: str) -> None:
+    """The sum of squares is the least one, by the singular values alone (Umeyama 1991, Eq. 41)."""
+    source, target = _hard_sets()[name]
+    a, b = source - source.mean(1, keepdims=True), target - target.mean(1, keepdims=True)
+    covariance = np.swapaxes(b, 1, 2) @ a
+    singular = np.linalg.svd(covariance, compute_uv=False)
+    singular[:, 2] *= np.where(np.linalg.det(covariance) < 0, -1, 1)
+    least = (b**2).sum((1, 2)) - singular.sum(1) ** 2 / (a**2).sum((1, 2))
+    found = ((formulas.pa_joint_errors(source, target) / 1000) ** 2).sum(1)
+    np.testing.assert_allclose(found, least, atol=1e-13 * (b**2).sum((1, 2)).max())
