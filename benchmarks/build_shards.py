@@ -31,14 +31,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rounds import RESULTS, machine, measure, ratio, speed_row
 
-from hmrtk.toolkit.body.model import BodyModel, load_body
-from hmrtk.toolkit.maps.assignment import displacement_map, joint_map
+from hmrtk.toolkit.body.model import Body, BodyModel, load_body
+from hmrtk.toolkit.maps.assignment import assigned_joints, displacement_map, joint_map
 from hmrtk.toolkit.maps.iuv import render_iuv_projected
+from hmrtk.toolkit.maps.projection import Projection
 from hmrtk.toolkit.maps.views import record_views
 from hmrtk.toolkit.records.crops import record_crops
 from hmrtk.toolkit.records.record import RECORD_SCHEMA
 from hmrtk.toolkit.records.table import RecordTable
-from hmrtk.toolkit.shards import compose, pictures, writer
+from hmrtk.toolkit.shards import pictures, writer
 from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.compose import Composer
 from hmrtk.toolkit.shards.plan import ShardConfig
@@ -72,43 +73,41 @@ def photographs(folder: Path, count: int) -> list[str]:
 
 
 def plain_build(records: RecordTable, body: BodyModel, composer: Composer, folder: Path, out: Path) -> None:
-    """The plain script."""
+    """The plain script; regions and cameras are computed at once, they are NumPy in any script."""
     config, rows = composer.config, []
-    names = records.table["image_path"].to_pylist()
+    crops = record_crops(records, body, config.expansion)
+    views, affines = record_views(records, crops), crops.region_affine(config.region_px)
+    camera = views.through(crops.region_affine(1)[views.rows])
+    kept = {name: records.array(name) for name in ("global_orient", "body_pose", "betas", "keypoints2d")}
+    names, ids = records.table["image_path"].to_pylist(), records.sample_ids
     for number, name in enumerate(names):
-        one = records.take([number])
-        crops = record_crops(one, body, config.expansion)
-        affine = crops.region_affine(config.region_px)[0]
+        affine = affines[number].astype(np.float64)
         photo = cv2.imread(str(folder / name))
-        inner = affine.astype(np.float64).copy()
-        inner[:, 2] += inner[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel centres
-        region = cv2.warpAffine(photo, inner, (config.region_px, config.region_px), flags=cv2.INTER_LINEAR)
+        affine[:, 2] += affine[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV's pixel centres
+        region = cv2.warpAffine(photo, affine, (config.region_px, config.region_px), flags=cv2.INTER_LINEAR)
         jpeg = cv2.imencode(".jpg", region, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
-        rows.append({"image": {"bytes": jpeg, "path": name}, **plain_maps(one, body, composer, crops)})
-        rows[-1] |= {n: one.table[n][0].as_py() for n in ("sample_id", "dataset", "split")}
+        one = slice(number, number + 1)
+        there = Projection(camera.matrix[one] * config.iuv_px, camera.translation[one])
+        row = {"sample_id": ids[number], "image": {"bytes": jpeg, "path": name}}
+        rows.append(row | {n: values[number].ravel() for n, values in kept.items()})
+        rows[-1] |= plain_maps(body.pose(views.parameters[number : number + 1]), there, body, composer)
         if len(rows) == config.rows_per_shard or number == len(names) - 1:
             path = out / f"{number:06d}.parquet"
             pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd", row_group_size=config.rows_per_group)
             rows = []
 
 
-def plain_maps(one: RecordTable, body: BodyModel, composer: Composer, crops: Any) -> dict[str, Any]:
-    """Body and maps of one row, flat."""
-    size = composer.config.iuv_px
-    views = record_views(one, crops)
-    posed, camera = body.pose(views.parameters), views.through(crops.region_affine(1))
-    camera = type(camera)(camera.matrix * size, camera.translation)
-    root = posed.joints[:, 0]
+def plain_maps(posed: Body, camera: Projection, body: BodyModel, composer: Composer) -> dict[str, Any]:
+    """The maps of one row, flat."""
+    size, root = composer.config.iuv_px, posed.joints[:, 0]
     maps = {
         "iuv": render_iuv_projected(posed.vertices, camera, composer.atlas, size, composer.config.texture, threads=1),
         "location": composer.uv_space.location(posed.vertices, root, threads=1),
     }
-    joints = compose.assigned_joints(body, posed, composer.config.joint_set)
+    joints = assigned_joints(body, posed, composer.config.joint_set)
     maps["joint"] = joint_map(joints, root, composer.assignment)
     maps["displacement"] = displacement_map(maps["location"], maps["joint"], composer.assignment)
-    flat = {name: value[0].astype(np.uint8 if name == "iuv" else np.float16).ravel() for name, value in maps.items()}
-    parameters = {name: one.array(name)[0].ravel() for name in ("global_orient", "body_pose", "betas", "keypoints2d")}
-    return {**flat, **parameters}
+    return {name: value[0].astype(np.uint8 if name == "iuv" else np.float16).ravel() for name, value in maps.items()}
 
 
 STAGES: dict[str, list[tuple[Any, str]]] = {
