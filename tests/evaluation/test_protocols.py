@@ -39,7 +39,8 @@ def test_protocols_say_what_they_are() -> None:
     assert protocol("hmrtk").to_json()["vertex_alignment"] == "root"
     assert protocol("i2l-h36m-p2").describe() == (
         "Protocol i2l-h36m-p2: 14 joints (j14 from h36m17), against annotated joints, moved to the pelvis; vertices "
-        "not aligned; neutral ground truth; camera 60457274 only; every 64th frame."
+        "not aligned; neutral ground truth; camera 60457274 only; every 64th frame. Needs records of every frame: the "
+        "readers' every fifth keeps one in 320."
     )
     for rule in PROTOCOLS.values():
         assert len(rule.joint_names) == len(rule.indices)

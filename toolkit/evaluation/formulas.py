@@ -20,7 +20,8 @@ PCK_THRESHOLD_MM = 150.0
 """A joint nearer than this is correct (MPI-INF-3DHP, Mehta et al. 2017, §6)."""
 
 AUC_STEP_MM = 5.0
-"""The area under the curve is the mean PCK at 0, 5, …, 150 mm (evaluation tool of MPI-INF-3DHP)."""
+"""The area under the curve is the mean PCK at 0, 5, …, 150 mm (``mpii_compute_3d_pck.m`` of MPI-INF-3DHP's test set).
+There an error has to be below the threshold, so a perfect prediction has 30/31: here it may be equal to it."""
 
 ROUNDING_MM = 1e-3
 """Errors up to this count as none: float32 coordinates some metres from the origin are no finer."""

@@ -52,6 +52,7 @@ class Protocol:
             either way.
         camera: only rows of this ``camera_id`` count; None: of every camera.
         frame_step: only rows whose ``frame`` is a multiple of this count.
+        note: what else one has to know to compare numbers.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Protocol:
     truth: Literal["body", "annotated"] = "body"
     camera: str | None = None
     frame_step: int = 1
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.regressor not in _SELECTIONS:
@@ -140,7 +142,8 @@ class Protocol:
         chosen = f"; camera {self.camera} only" if self.camera else ""
         chosen += f"; every {self.frame_step}th frame" if self.frame_step > 1 else ""
         vertices = f"vertices {_ALIGNMENTS[self.vertex_alignment]}"
-        return f"Protocol {self.name}: {joints}; {vertices}; {_GENDERS[self.gender]}{chosen}."
+        note = f" {self.note}." if self.note else ""
+        return f"Protocol {self.name}: {joints}; {vertices}; {_GENDERS[self.gender]}{chosen}.{note}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -148,6 +151,13 @@ class Protocol:
 
 DEFAULT = Protocol("hmrtk", "smpl24", "smpl24", "pelvis", "neutral", "root")
 """SMPL's own joints, everything moved to the pelvis: needs no file but the body."""
+
+_LIKE_SPIN = "Joints and alignment are SPIN's, whose numbers PM-Net compares with: the paper does not say its own"
+_EVERY_64TH = "Needs records of every frame: the readers' every fifth keeps one in 320"
+_ONE_SKELETON = (
+    "The test set's joints (univ_annot3) are scaled to one skeleton for everybody and predictions are not, so a "
+    "person's own size counts as error"
+)
 
 PROTOCOLS = {
     p.name: p
@@ -161,24 +171,24 @@ PROTOCOLS = {
         Protocol("bedlam", "j14", "h36m17", "pelvis", "record", "root"),  # as on 3DPW; Human3.6M uses the hips there
         Protocol("hybrik", "j14", "h36m17", "pelvis", "neutral", "none"),
         Protocol("wham", "j14", "h36m17", "hips", "record", "root"),  # WHAM, GVHMR
-        Protocol("pmnet", "j14", "h36m17", "pelvis", "record", "none"),  # SPIN's on 3DPW and UP-3D; MPVPE comes first
+        Protocol("pmnet", "j14", "h36m17", "pelvis", "record", "none", note=_LIKE_SPIN),
         Protocol("spin-h36m-p1", "j14", "h36m17", "pelvis", "neutral", "none", "annotated"),
         Protocol("spin-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA),
-        Protocol("pmnet-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA),
+        Protocol(
+            "pmnet-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA, note=_LIKE_SPIN
+        ),
         Protocol("vibe-h36m-p2", "j14", "h36m17", "hips", "neutral", "none", "annotated", FRONTAL_CAMERA),
         Protocol("decomr-h36m-p2", "j14", "spin24", "hips", "neutral", "root", "annotated", FRONTAL_CAMERA),
-        Protocol("i2l-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA, 64),
-        Protocol("mpi-inf-3dhp", "j17", "h36m17", "pelvis", "neutral", "none", "annotated"),  # SPIN, DaNet, PyMAF
-        Protocol("decomr-mpi-inf-3dhp", "j17", "spin24", "hips", "neutral", "none", "annotated"),
+        Protocol(
+            "i2l-h36m-p2", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", FRONTAL_CAMERA, 64, _EVERY_64TH
+        ),
+        # SPIN, DaNet, PyMAF, and mmhuman3d's PCK and AUC: 17 joints. The data set's own tool takes those two over 14.
+        Protocol("mpi-inf-3dhp", "j17", "h36m17", "pelvis", "neutral", "none", "annotated", note=_ONE_SKELETON),
+        Protocol("mpi-inf-3dhp-14", "j14", "h36m17", "pelvis", "neutral", "none", "annotated", note=_ONE_SKELETON),
+        Protocol("decomr-mpi-inf-3dhp", "j17", "spin24", "hips", "neutral", "none", "annotated", note=_ONE_SKELETON),
     )
 }
-"""Ready protocols. A name without a data set is that of 3DPW, and of every data set whose truth is bodies.
-
-``pmnet`` and ``pmnet-h36m-p2``: the paper names its metrics and the camera, but neither joints nor alignment; it
-compares with SPIN's numbers, so these are SPIN's. ``i2l-h36m-p2`` (I2L-MeshNet, Pose2Mesh) needs records of every
-frame: the readers' every fifth keeps only one in 320. ``mpi-inf-3dhp``: the test set's ``univ_annot3`` is scaled to
-one skeleton for everybody, predictions are compared as they are, so a person's own size counts as error.
-"""
+"""Ready protocols. A name without a data set is that of 3DPW, and of every data set whose truth is bodies."""
 
 
 def protocol(name: str) -> Protocol:
