@@ -73,16 +73,15 @@ class Batch:
                    if name not in columns]  # fmt: skip
         if missing:
             raise InputError("batch", f"has no column {', '.join(missing)}", "read it, or build shards that have it")
-        image, keypoints = columns["image"], torch.nan_to_num(columns["keypoints2d"])
-        count, seen = len(image), keypoints[..., 2:] > 0
+        image, count = columns["image"], len(columns["image"])
         body = torch.cat([columns["global_orient"][:, None], columns["body_pose"]], dim=1)  # (B, 24, 3)
         known = torch.isfinite(body).all((1, 2)) & torch.isfinite(columns["betas"]).all(1)
         camera = columns.get("crop_camera", torch.full((count, 3), torch.nan))
         solved = torch.isfinite(camera).all(1)
         return cls(
             image,
-            torch.where(seen, keypoints, 0),
-            torch.nan_to_num(columns.get("joints3d", torch.zeros(count, 24, 4))),
+            _seen(columns["keypoints2d"]),
+            _seen(columns.get("joints3d", torch.zeros(count, 24, 4))),
             axis_angle_to_rotmat(torch.where(known[:, None, None], body, 0)),
             torch.where(known[:, None], columns["betas"], 0),
             known,
@@ -105,3 +104,9 @@ class Batch:
                 value = {name: tensor.to(device, non_blocking=True) for name, tensor in value.items()}
             moved[field.name] = value
         return Batch(**moved)
+
+
+def _seen(points: Tensor) -> Tensor:
+    """Points with their confidence last; all zero where that is not positive or a number is not finite."""
+    known = (points[..., -1:] > 0) & torch.isfinite(points).all(-1, keepdim=True)
+    return torch.where(known, points, 0)
