@@ -138,7 +138,8 @@ def prototype_loss(
     likelihood = scores.gather(1, label[:, None])[:, 0]
     loss = -likelihood
     if focus:
-        loss = loss * (1 - likelihood.exp()).clamp_min(0) ** focus
+        # Where the row is certain, a power of 0 has no slope: the smallest number stands in for it.
+        loss = loss * (-likelihood.expm1()).clamp_min(torch.finfo(likelihood.dtype).tiny) ** focus
     if balance and frequency is not None:
         weight = (frequency.clamp_min(1e-6) * len(frequency)) ** -balance
         loss = loss * weight[label]
