@@ -30,7 +30,8 @@ class Start:
     Attributes:
         phi: (B, 157).
         logits: (B, K) scores before softmax; None without a classifier.
-        choice: (B, K) weights of the prototypes, rows of sum 1; None where a single prototype is used.
+        choice: (B, K) weights of the prototypes, rows of sum 1, or of zeros where the mean body stands in for a label
+            that is unknown; None where the single prototype is used for all.
     """
 
     phi: Tensor
@@ -108,12 +109,13 @@ class Memory(nn.Module):
             return self._labelled(label, logits)
         assert logits is not None
         if self.selection == "argmax":
-            choice = nn.functional.one_hot(logits.argmax(dim=1), len(self.rows)).to(self.rows.dtype)
-            return Start(choice @ self.rows, logits, choice)
+            chosen = logits.argmax(dim=1)
+            return Start(self.rows[chosen], logits, self._whole(chosen))
         choice = (logits.float() / self.temperature).softmax(dim=1)
-        blend = choice @ self.rows
+        with torch.autocast(features.device.type, enabled=False):  # bfloat16 turns prototypes by tenths of a degree
+            blend = choice @ self.rows
         if self.selection == "gated":
-            blend = self.singular + certainty(choice)[:, None] * (blend - self.singular)
+            blend = torch.lerp(self.singular.expand_as(blend), blend, certainty(choice)[:, None])
         return Start(blend, logits, choice)
 
     def hypotheses(self, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -127,14 +129,19 @@ class Memory(nn.Module):
     def _labelled(self, label: Tensor | None, logits: Tensor | None) -> Start:
         if label is None:
             raise InputError("memory", "selection label needs the true labels", "choose soft or argmax to predict")
-        choice = nn.functional.one_hot(label.clamp_min(0), len(self.rows)).to(self.rows.dtype)
-        phi = torch.where((label >= 0)[:, None], choice @ self.rows, self.singular)
-        return Start(phi, logits, choice)
+        known, chosen = (label >= 0)[:, None], label.clamp_min(0)
+        phi = torch.where(known, self.rows[chosen], self.singular)
+        return Start(phi, logits, torch.where(known, self._whole(chosen), 0))
+
+    def _whole(self, chosen: Tensor) -> Tensor:
+        """(B,) numbers of prototypes → (B, K) weights that give each the whole."""
+        return nn.functional.one_hot(chosen, len(self.rows)).to(self.rows.dtype)
 
 
 def certainty(choice: Tensor) -> Tensor:
     """1 − H(c) / ln K of weights (B, K): 1 when one prototype has all, 0 when all have the same; (B,)."""
     if choice.shape[1] == 1:
         return torch.ones_like(choice[:, 0])
-    entropy = -torch.xlogy(choice, choice).sum(1)
+    likely = choice.clamp_min(torch.finfo(choice.dtype).tiny)  # the gradient of 0·ln 0 is no number
+    entropy = -(choice * likely.log()).sum(1)
     return 1 - entropy / np.log(choice.shape[1])
