@@ -44,7 +44,7 @@ from tests.sources import (
     test_upi_s1h,
 )
 from tests.sources.people import People, random_people, seen
-from tests.sources.pictures import Known, drawn, known_people, write_pictures
+from tests.sources.pictures import Known, drawn, encoded, known_people, write_pictures
 from tests.sources.spin_files import PIXEL_OFFSETS, part, rooted, smpl, spin_box, write
 
 ROWS = 3
@@ -426,12 +426,10 @@ def hmr2_npz(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) ->
 def hmr2_tar(root: Path, body: BodyModel, mocap: Any, dataset: str, fmt: str) -> Layout:
     people = hmr2_people(body)
     held = test_hmr2_tar.persons(people, dataset)
-    folder = f"{dataset}-train"
-    test_hmr2_tar.write(root / folder / "000000.tar", [[person] for person in held])
-    known = known_people(people, body).take(slice(ROWS))
-    images = root.parent / f"{root.name}-unpacked"
-    write_pictures(images, [f"{folder}/000000.tar/000{i}.jpg" for i in range(ROWS)], known, SIZE, body)
-    return Layout(root, images, known, ALL, "train_hmr2", joints=True)
+    known = known_people(people, body)
+    photographs = [encoded(drawn(known, i, SIZE, body)) for i in range(ROWS)]
+    test_hmr2_tar.write(root / f"{dataset}-train/000000.tar", [[person] for person in held], photographs)
+    return Layout(root, root, known.take(slice(ROWS)), ALL, "train_hmr2", joints=True)  # pictures stay in the tar
 
 
 # -- motion capture ---------------------------------------------------------------------------------------------------

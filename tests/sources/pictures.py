@@ -79,10 +79,14 @@ def drawn(known: Known, row: int, size: tuple[int, int], body: BodyModel) -> NDA
     return picture
 
 
+def encoded(picture: NDArray[np.uint8], suffix: str = ".jpg") -> bytes:
+    """The picture (H, W, 3) RGB as a file of that kind."""
+    return bytes(cv2.imencode(suffix, picture[..., ::-1])[1].tobytes())
+
+
 def write_pictures(root: Path, names: list[str], known: Known, size: tuple[int, int], body: BodyModel) -> None:
     """A picture for each of the first rows."""
     for row, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        encoded = cv2.imencode(path.suffix, drawn(known, row, size, body)[..., ::-1])[1]
-        path.write_bytes(encoded.tobytes())
+        path.write_bytes(encoded(drawn(known, row, size, body), path.suffix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,13 @@ def persons(people: People, dataset: str = "mpii") -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def write(path: Path, pictures: list[list[Any]]) -> Path:
+def write(path: Path, pictures: list[list[Any]], photographs: Sequence[bytes] = ()) -> Path:
     """A shard whose pictures hold these people, ``persons`` or anything else."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as archive:
         for i, held in enumerate(pictures):
-            for suffix, data in ((".jpg", b"\xff\xd8"), (".data.pyd", pickle.dumps(held)), (".detection.npz", b"PK")):
+            photograph = photographs[i] if i < len(photographs) else b"\xff\xd8"
+            for suffix, data in ((".jpg", photograph), (".data.pyd", pickle.dumps(held)), (".detection.npz", b"PK")):
                 member = tarfile.TarInfo(f"000{i}{suffix}")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))

@@ -37,7 +37,7 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import open_input
 from hmrtk.toolkit.sources.annotation import COCO17_SLOTS, PIXEL_CENTRE, corner_box, in_spin24
 from hmrtk.toolkit.sources.annotation_files import AnnotationFiles, SplitFile
-from hmrtk.toolkit.sources.densepose import COLUMNS, KEYS, dense_columns
+from hmrtk.toolkit.sources.densepose import COLUMNS, POINT_KEYS, compact, dense_columns
 from hmrtk.toolkit.sources.picture_table import ANNOTATED, not_complete
 
 LIMBS = slice(5, 17)
@@ -136,7 +136,7 @@ class CocoSource(AnnotationFiles):
         for row, person in enumerate(annotations):
             if "id" not in person:
                 raise InputError(f"{path} annotation {row}", "has no id")
-            if person.get("iscrowd") or (self.dataset == "densepose_coco" and not person.get("dp_x")):
+            if person.get("iscrowd") or (self.dataset == "densepose_coco" and not person.get("marked")):
                 continue
             keypoints = checked_keypoints(person.get("keypoints"), f"{path} annotation {person['id']}")
             labelled = keypoints[:, 2] > 0
@@ -186,7 +186,7 @@ def read_annotations(path: Path, points: bool = False) -> dict[str, list[dict[st
 
 
 def _kept(item: dict[str, Any], points: bool) -> dict[str, Any]:
-    """What records need of a json object; keypoints as an array, surface points as whether there are any."""
+    """What records need of a json object; keypoints as an array, what is marked on the surface only if asked for."""
     if points and "counts" in item:  # a mask
         return item
     kept = {key: item[key] for key in _KEPT if key in item}
@@ -196,9 +196,9 @@ def _kept(item: dict[str, Any], points: bool) -> dict[str, Any]:
         except (ValueError, TypeError):
             kept["keypoints"] = None
     if "dp_x" in item:
-        kept["dp_x"] = bool(item["dp_x"])
+        kept["marked"] = bool(item["dp_x"])
         if points:
-            kept |= {key: item.get(key) for key in KEYS}
+            kept |= {key: compact(item.get(key)) for key in POINT_KEYS} | {"dp_masks": item.get("dp_masks")}
     return kept
 
 

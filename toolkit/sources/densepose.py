@@ -21,7 +21,6 @@ from hmrtk.toolkit.records.dense import MASK_SIDE, PART_LABELS
 
 COLUMNS = ("points", "masks", "masks_box")
 POINT_KEYS = ("dp_I", "dp_U", "dp_V", "dp_x", "dp_y")
-KEYS = (*POINT_KEYS, "dp_masks")
 POINT_SCALE = 255.0
 """``dp_x`` and ``dp_y`` at the far side of the box."""
 SIZES = [MASK_SIDE, MASK_SIDE]
@@ -38,6 +37,14 @@ def dense_columns(person: Mapping[str, Any], box: Sequence[float], place: str) -
         "masks": part_masks(person.get("dp_masks"), place),
         "masks_box": list(box),
     }
+
+
+def compact(value: Any) -> Any:
+    """A list of numbers as an array, which takes an eighth of the memory; anything else as it is."""
+    try:
+        return np.array(value, np.float32) if isinstance(value, list) else value
+    except (TypeError, ValueError):
+        return value
 
 
 def surface_points(person: Mapping[str, Any], box: Sequence[float], place: str) -> dict[str, Any]:
