@@ -111,7 +111,9 @@ def predict_photo(
     found = answers(checkpoint.network.to(device), [Batch.of(unknown)], device)
     length = float(np.hypot(height, width)) if focal is None else float(focal)
     lengths = np.array([length, length])
-    transl = crop_to_full_camera(found.camera[0].astype(np.float64), center, side, np.array([height, width]), lengths)
+    transl = crop_to_full_camera(
+        found.camera[0].astype(np.float64), center, side, np.array([height, width]), np.array(length)
+    )
     return PersonInPhoto(
         found.parameters.replaced(transl=transl[None]),
         found.camera[0],

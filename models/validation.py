@@ -123,7 +123,7 @@ def errors(found: Answers, body: BodyModel) -> dict[str, float]:
     rows = np.flatnonzero(found.has_body)
     if not len(rows):
         raise InputError("validation", "no row has a body to compare with")
-    measured = _measured(found.parameters[rows], found.truth[rows], body)
+    measured = body_errors(found.parameters[rows], found.truth[rows], body)
     values = {name: float(value.mean()) for name, value in measured.items()}
     distance, tail = found.distance[rows], None
     if np.isfinite(distance).all():
@@ -142,11 +142,11 @@ def mean_body_errors(found: Answers, singular: BodyParameters, body: BodyModel) 
     """The errors of somebody who always answers with the mean body: what any training has to beat."""
     rows = np.flatnonzero(found.has_body)
     same = singular[np.zeros(len(rows), np.int64)]
-    return {name: float(value.mean()) for name, value in _measured(same, found.truth[rows], body).items()}
+    return {name: float(value.mean()) for name, value in body_errors(same, found.truth[rows], body).items()}
 
 
-def _measured(found: BodyParameters, truth: BodyParameters, body: BodyModel, chunk: int = 256) -> dict[str, Any]:
-    """(N,) mm each."""
+def body_errors(found: BodyParameters, truth: BodyParameters, body: BodyModel, chunk: int = 256) -> dict[str, Any]:
+    """``mpjpe``, ``pa_mpjpe`` and ``pve`` of N bodies against N others, all moved to the pelvis: (N,) mm each."""
     values = {name: np.empty(len(found)) for name in ("mpjpe", "pa_mpjpe", "pve")}
     for first in range(0, len(found), chunk):
         rows = slice(first, first + chunk)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hmrtk.reports.prediction_sheet import turned
 from hmrtk.toolkit.body.model import Body, BodyModel
-from hmrtk.toolkit.maps.preview import contact_sheet
 from hmrtk.toolkit.maps.projection import Projection
 from hmrtk.toolkit.shards.row_overlays import drawn_mesh
+from hmrtk.toolkit.synthesis.sheet import contact_sheet
 
 MOST_PX = 1600
 """Longer side of the overlay; larger photographs are shown smaller."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import Body, BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
-from hmrtk.toolkit.evaluation.metrics import MM
-from hmrtk.toolkit.maps.preview import contact_sheet
+from hmrtk.toolkit.evaluation.formulas import MM
 from hmrtk.toolkit.maps.projection import Projection
 from hmrtk.toolkit.shards.row_overlays import blank, drawn_mesh
+from hmrtk.toolkit.synthesis.sheet import contact_sheet
 
 CELL_PX = 192
 VIEWS = ("picture", "answer", "truth", "answer from the side", "truth from the side")

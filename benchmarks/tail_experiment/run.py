@@ -1,0 +1,239 @@
+"""Does a prototype memory help the tail? Trains every arm of every seed and writes what each says about every row.
+
+Run ``python benchmarks/tail_experiment/run.py``. It works in ``--workspace`` (pictures, checkpoints; a few GB) and
+writes ``reports/results/tail_experiment/seed<n>.parquet``: a row per validation and test picture, columns per arm. Arms
+that are there are not trained again, and a killed arm goes on from its last state, so the whole may be done in pieces
+and on several machines. ``report.py`` makes the tables. Nothing here looks at the test rows to choose anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from arms import ARMS, STAGE_ONE, Arm
+from poses import MOTION, make_records, make_shards, prototype_configs
+
+from hmrtk.models.config import TrainConfig, load_config
+from hmrtk.models.data import ShardRows
+from hmrtk.models.train import TrainingInputs, train
+from hmrtk.models.validation import answers, body_errors
+from hmrtk.toolkit.body.model import BodyModel, load_body
+from hmrtk.toolkit.pipeline import build_prototypes
+from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
+from hmrtk.toolkit.records.artefact import atomic_path, write_bytes
+from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.wording import counted
+
+RESULTS = Path(__file__).resolve().parents[2] / "reports" / "results" / "tail_experiment"
+JUDGED = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of one seed; picklable."""
+
+    workspace: Path
+    seed: int
+    name: str
+    steps: int
+    preset: str
+
+    @property
+    def folder(self) -> Path:
+        return self.workspace / "runs" / f"seed{self.seed}" / self.name
+
+    def config(self) -> TrainConfig:
+        """The preset with this arm's changes."""
+        shared = [f"seed={self.seed}", "validate_rows=500", "checkpoint_every=250", "validate_every=500"]
+        if self.name == STAGE_ONE:
+            return load_config("hmr", self.preset, None, [*shared, f"stages=[{{name: one, steps: {self.steps}}}]"])
+        arm = ARMS[self.name]
+        stage = f"stages=[{{name: two, steps: {self.steps}, memory: {str(arm.memory).lower()}}}]"
+        return load_config("pmnet", self.preset, None, [*shared, stage, *arm.settings])
+
+
+def prepare(workspace: Path, body: BodyModel) -> None:
+    """Records, prototypes and pictures; what is there stays."""
+    folder = workspace / "records"
+    if not all((folder / f"{split}.parquet").is_file() for split in ("train", *JUDGED)):
+        for split, table in make_records(body, told).items():
+            table.write(folder / f"{split}.parquet")
+    records = {split: RecordTable.read(folder / f"{split}.parquet") for split in ("train", *JUDGED)}
+    for name, config in prototype_configs().items():
+        path = workspace / "prototypes" / f"{name}.safetensors"
+        if not path.is_file():
+            build_prototypes(records["train"], body, config, path, told)
+    make_shards(records, body, workspace / "shards", told)
+
+
+def told(stage: str, done: int, total: int, note: str = "") -> None:
+    """Progress in lines, the last of a stage only."""
+    if done >= total:
+        print(f"  {stage}: {done} {note}", flush=True)
+
+
+def work(job: Job) -> tuple[Job, dict[str, np.ndarray], float]:
+    """Train one job, then what it says about every row that is judged. Runs in a process of its own."""
+    import torch
+
+    torch.set_num_threads(1)
+    body, begun, config = load_body(), time.perf_counter(), job.config()
+    arm = ARMS.get(job.name, Arm("", "p3dh-k10"))
+    prototypes = PrototypeSet.load(job.workspace / "prototypes" / f"{arm.prototypes}.safetensors")
+    labels = prototypes if config.network == "pmnet" else None
+    rows = {
+        s: ShardRows({"motion": job.workspace / "shards"}, s, config.data, body, labels) for s in ("train", *JUDGED)
+    }
+    init = None if job.name == STAGE_ONE else job.folder.parent / STAGE_ONE
+    inputs = TrainingInputs(rows["train"], rows["val"], prototypes, body, init)
+    train(config, inputs, job.folder, accelerator="cpu")
+    return job, judged(job, rows, body), time.perf_counter() - begun
+
+
+def judged(job: Job, rows: dict[str, Any], body: BodyModel) -> dict[str, np.ndarray]:
+    """Per row: errors in mm and, with a classifier, the chosen and the true prototype."""
+    from hmrtk.models.checkpoint import load_checkpoint
+
+    network = load_checkpoint(job.folder, body).network
+    found = [answers(network, rows[split].once(256, None)) for split in JUDGED]
+    values = {"sample_id": np.array([name for part in found for name in part.names])}
+    errors = [body_errors(part.parameters, part.truth, body) for part in found]
+    for name in ("mpjpe", "pa_mpjpe", "pve"):
+        values[f"{job.name}.{name}"] = np.concatenate([part[name] for part in errors]).astype(np.float32)
+    if (found[0].prototype >= 0).all():
+        values[f"{job.name}.prototype"] = np.concatenate([part.prototype for part in found]).astype(np.int16)
+        values[f"{job.name}.label"] = np.concatenate([part.label for part in found]).astype(np.int16)
+    return values
+
+
+def facts_of_rows(workspace: Path, body: BodyModel) -> dict[str, np.ndarray]:
+    """What every seed's file says of its rows: split, clip, action, and the distances that order the tail."""
+    from hmrtk.toolkit.prototypes.measure import distances_to
+
+    records = [RecordTable.read(workspace / "records" / f"{split}.parquet") for split in JUDGED]
+    prototypes = {n: PrototypeSet.load(workspace / "prototypes" / f"{n}.safetensors") for n in prototype_configs()}
+    singular = prototypes["p3dh-k10"].singular_set()
+    parameters = [table.parameters() for table in records]
+    turned = [p.replaced(global_orient=np.repeat(singular.global_orient, len(p), axis=0)) for p in parameters]
+    both = {"distance": parameters, "distance_without_orientation": turned}
+    found = {
+        "sample_id": np.concatenate([table.sample_ids for table in records]),
+        "split": np.concatenate([table.array("split") for table in records]),
+        "clip": np.concatenate([table.array("sequence") for table in records]),
+        "action": np.concatenate([table.array("action") for table in records]),
+        **{n: np.concatenate([distances_to(p, singular, body) for p in parts]) for n, parts in both.items()},
+    }
+    for name, memory in prototypes.items():
+        nearest = [np.min([distances_to(p, single, body) for single in singles(memory)], axis=0) for p in parameters]
+        found[f"assigned.{name}"] = np.concatenate(nearest).astype(np.float32)
+    return found
+
+
+def singles(memory: PrototypeSet) -> list[PrototypeSet]:
+    """Every prototype as a set of its own."""
+    return [
+        PrototypeSet.of(memory.parameters[[k]], {"body": memory.body, "method": "mean"}) for k in range(len(memory))
+    ]
+
+
+def append(path: Path, values: dict[str, np.ndarray]) -> None:
+    """Add columns to a seed's file, whose rows they must follow."""
+    table = pq.read_table(path)
+    if table["sample_id"].to_pylist() != list(values["sample_id"]):
+        raise SystemExit(f"{path}: other rows than the arm's")
+    for name, column in values.items():
+        if name != "sample_id":
+            table = table.append_column(name, pa.array(column))
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, default=Path("hmrtk-workspace/tail-experiment"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated")
+    parser.add_argument("--stage-one", type=int, default=4000, help="steps")
+    parser.add_argument("--stage-two", type=int, default=1500, help="steps")
+    parser.add_argument("--preset", default="small")
+    parser.add_argument("--workers", type=int, default=2, help="trainings side by side, one thread each")
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no training after so long")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    body, begun = load_body(), time.monotonic()
+    prepare(options.workspace, body)
+    settings = {
+        "poses": "shared motion" if MOTION.is_file() else "embedded", "stage_one": options.stage_one,
+        "stage_two": options.stage_two, "preset": options.preset,
+    }  # fmt: skip
+    about = options.results / "settings.json"
+    if about.is_file() and json.loads(about.read_text())["settings"] != settings:
+        raise SystemExit(f"{about}: results of other settings lie there; pass another --results")
+    if not about.is_file():
+        write_bytes(about, json.dumps({"settings": settings, "seconds": {}}, indent=2).encode())
+    facts = None
+    for seed in range(options.seeds):
+        path = options.results / f"seed{seed}.parquet"
+        if not path.is_file():
+            facts = facts or facts_of_rows(options.workspace, body)
+            with atomic_path(path) as temporary:
+                pq.write_table(pa.table({k: pa.array(v) for k, v in facts.items()}), temporary, compression="zstd")
+        there = {name.rpartition(".")[0] for name in pq.read_schema(path).names}
+        todo = [name for name in (STAGE_ONE, *options.arms.split(",")) if name not in there]
+        jobs = [
+            Job(options.workspace, seed, n, options.stage_one if n == STAGE_ONE else options.stage_two, options.preset)
+            for n in todo
+        ]
+        if not jobs or (time.monotonic() - begun) / 60 > options.minutes:
+            continue
+        first = Job(options.workspace, seed, STAGE_ONE, options.stage_one, options.preset)
+        if not (first.folder / "checkpoint.json").is_file() or jobs[0].name == STAGE_ONE:
+            done(work(first), path, about, STAGE_ONE in todo)
+        rest = [job for job in jobs if job.name != STAGE_ONE]
+        run_side_by_side(rest, path, about, options.workers, lambda: (time.monotonic() - begun) / 60 > options.minutes)
+
+
+def run_side_by_side(jobs: list[Job], path: Path, about: Path, workers: int, late: Any) -> None:
+    """Train arms in processes of their own; no new one is begun when it is late."""
+    waiting = list(jobs)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        running = {pool.submit(work, waiting.pop(0)) for _ in range(min(workers, len(waiting)))}
+        while running:
+            finished = next(as_completed(running))
+            running.remove(finished)
+            done(finished.result(), path, about, True)
+            if waiting and not late():
+                running.add(pool.submit(work, waiting.pop(0)))
+
+
+def done(result: tuple[Job, dict[str, np.ndarray], float], path: Path, about: Path, write: bool) -> None:
+    """Write an arm's column and its duration."""
+    job, values, seconds = result
+    if write:
+        append(path, values)
+        value = json.loads(about.read_text())
+        value["seconds"][f"seed{job.seed}.{job.name}"] = round(seconds)
+        write_bytes(about, json.dumps(value, indent=2).encode())
+    pve = values[f"{job.name}.pve"]
+    print(
+        f"seed {job.seed} {job.name}: PVE {pve.mean():.1f} mm over {counted(len(pve), 'row')}, {seconds:.0f} s",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
