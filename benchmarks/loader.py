@@ -21,10 +21,14 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 import torch
+from loader_crops import IUV_PX as IUV_REGION_PX
+from loader_crops import OURS as OUR_CROPS
+from loader_crops import REGION_PX, crop_columns, our_crops, peer_crops, region_pictures
 from loader_peers import COLUMNS, peers
 from rounds import RESULTS, Timing, machine, measure, ratio, speed_row
 from torch.utils.data import DataLoader
 
+from hmrtk.toolkit.body.model import load_body
 from hmrtk.toolkit.shards.batches import ShardBatches
 from hmrtk.toolkit.shards.codec import array_column, image_column
 from hmrtk.toolkit.shards.index import ShardIndex
@@ -66,27 +70,39 @@ def columns(first: int, rows: int) -> dict[str, np.ndarray]:
     return {"iuv": iuv} | {name: rng.normal(0, 1, (rows, *s)).astype(np.float32) for name, s in shapes.items()}
 
 
-def write_shards(root: Path, jpegs: list[bytes]) -> None:
-    """The rows as shards of the usual schema; columns that nobody reads are null."""
-    schema, entries = shard_schema(IUV_PX, 16), []
+def write_shards(
+    root: Path,
+    jpegs: list[bytes],
+    columns: Callable[[int, int], dict[str, np.ndarray]] = columns,
+    sizes: tuple[int, int] = (PICTURE_PX, IUV_PX),
+    body: str = "0" * 16,
+) -> None:
+    """The rows as shards of the usual schema; columns that nobody reads are null.
+
+    Args:
+        sizes: px of the picture and of the IUV map.
+        body: fingerprint.
+    """
+    schema, entries = shard_schema(sizes[1], 16), []
     for start in range(0, len(jpegs), PER_SHARD):
         firsts = range(start, min(start + PER_SHARD, len(jpegs)), PER_GROUP)
-        tables = (_table(schema, first, jpegs[first : min(first + PER_GROUP, start + PER_SHARD)]) for first in firsts)
+        parts = ((first, jpegs[first : min(first + PER_GROUP, start + PER_SHARD)]) for first in firsts)
+        tables = (_table(schema, part, columns(first, len(part))) for first, part in parts)
         name = f"train/shard-{len(entries):05d}.parquet"
         entries.append(write_shard(root, name, "train", tables, schema, {}))
-    config = {"iuv_px": IUV_PX, "uv_px": 16, "region_px": PICTURE_PX}
-    ShardIndex(root, tuple(entries), config, {"command": "benchmark"}, "0" * 16, None, {}).write()
+    config = {"iuv_px": sizes[1], "uv_px": 16, "region_px": sizes[0]}
+    ShardIndex(root, tuple(entries), config, {"command": "benchmark"}, body, None, {}).write()
 
 
-def _table(schema: pa.Schema, first: int, jpegs: list[bytes]) -> pa.Table:
-    values, rows, made = columns(first, len(jpegs)), len(jpegs), []
+def _table(schema: pa.Schema, jpegs: list[bytes], values: dict[str, np.ndarray]) -> pa.Table:
+    rows, made = len(jpegs), []
     for field in schema:
         if field.name == "image":
             made.append(image_column(jpegs, [None] * rows))
         elif field.name in values:
             made.append(array_column(values[field.name], field))
         elif not field.nullable and pa.types.is_string(field.type):
-            made.append(pa.array([f"{field.name}/{first + i:06d}" for i in range(rows)]))
+            made.append(pa.array([f"{field.name}/{i:06d}" for i in range(rows)]))
         elif not field.nullable and pa.types.is_fixed_size_list(field.type):
             made.append(array_column(np.zeros((rows, *(array_shape(field) or ())), np.float32), field))
         else:
@@ -120,6 +136,32 @@ def ours(root: Path) -> dict[str, Callable[[], Any]]:
         "ours: ShardDataset, 0 workers": lambda: DataLoader(rows, BATCH),
         "ours: ShardDataset, 2 workers": lambda: DataLoader(rows, BATCH, num_workers=2),
     }
+
+
+def crop_table(folder: Path, rows: int, rounds: int, budget: float) -> tuple[list[str], dict[str, Any]]:
+    """Training crops of 400 px regions: lines and numbers."""
+    body, jpegs = load_body(), list(region_pictures(rows))
+    write_shards(folder, jpegs, crop_columns, (REGION_PX, IUV_REGION_PX), body.fingerprint)
+    contenders = our_crops(folder, body, BATCH) | peer_crops(jpegs, crop_columns(0, rows), BATCH)
+    timings = measure({name: epoch_of_crops(made, rows) for name, made in contenders.items()}, rounds, budget)
+    mean = sum(map(len, jpegs)) / len(jpegs) / 1000
+    lines = [
+        f"Crops of 224 px from regions of 400 px ({mean:.1f} KB), {rows} rows; decoding takes most of it:",
+        "",
+        *speed_table(timings, rows, OUR_CROPS, "crops"),
+        "",
+    ]
+    return lines, {name: timing.numbers(rows) for name, timing in timings.items()}
+
+
+def epoch_of_crops(batches: Callable[[], Any], rows: int) -> Callable[[], None]:
+    """Go through all batches."""
+
+    def run() -> None:
+        seen = sum(len(batch["betas"]) for batch in batches())
+        assert seen == rows, f"{seen} rows instead of {rows}"
+
+    return run
 
 
 def look_up(find: Callable[[list[int]], Any], wanted: list[int], size: int) -> Callable[[], None]:
@@ -158,11 +200,13 @@ def main() -> None:
         wanted = np.random.default_rng(2).integers(0, options.rows, LOOKED_UP).tolist()
         access = {OURS_BY_ROW: trusting.encoded, "ours: ShardMap, CRC checked": rows.encoded, **lookups}
         assert all(list(look(wanted)) == [jpegs[i] for i in wanted] for look in access.values())
+        crop_lines, crops = crop_table(Path(folder) / "crops", options.rows // 4, options.rounds, options.budget / 2)
         looking = {
             size: measure({n: look_up(f, wanted, size) for n, f in access.items()}, options.rounds, options.budget / 4)
             for size in (1, BATCH)
         }
     mean = sum(map(len, jpegs)) / len(jpegs) / 1000
+    again = "A picture is checked the first time that the process gives it: rounds after the first find it checked."
     text = "\n".join([
         "# Readers of training data",
         "",
@@ -178,6 +222,9 @@ def main() -> None:
         "",
         *speed_table(looking[BATCH], LOOKED_UP, OURS_BY_ROW, "rows"),
         "",
+        again,
+        "",
+        *crop_lines,
         "“Others” is how many processors other processes used meanwhile; ~ marks numbers that they disturbed.",
         *notes,
         "",
@@ -185,7 +232,7 @@ def main() -> None:
         "",
     ])  # fmt: skip
     print(text)
-    numbers: dict[str, Any] = {"loading": {n: t.numbers(options.rows) for n, t in loading.items()}}
+    numbers: dict[str, Any] = {"loading": {n: t.numbers(options.rows) for n, t in loading.items()}, "crops": crops}
     for size, timings in looking.items():
         numbers[f"by row, {size} at a time"] = {n: t.numbers(LOOKED_UP) for n, t in timings.items()}
     RESULTS.mkdir(exist_ok=True)

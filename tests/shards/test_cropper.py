@@ -159,6 +159,19 @@ def test_resuming_continues_with_the_very_next_batch(built, cropper, workers):
         assert_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_seeking_starts_after_so_many_rows(built, cropper, world):
+    batches = ShardBatches(dataset(built, cropper, rank=world - 1, world=world), 3)
+    batches.set_epoch(2)
+    whole = list(batches)
+    other = ShardBatches(dataset(built, cropper, rank=world - 1, world=world), 3)
+    other.seek(2, 6)
+    for ours, theirs in zip(other, whole[2:], strict=True):
+        assert_equal(ours, theirs)
+    other.set_epoch(3)
+    assert sum(len(batch["label"]) for batch in other) == len(dataset(built, cropper)) // world
+
+
 def test_a_token_of_other_changes_is_refused(built, cropper, body):
     data = dataset(built, cropper)
     next(iter(data))

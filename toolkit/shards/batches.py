@@ -63,8 +63,8 @@ class ShardBatches(IterableDataset):
     """Batches of a reader's rows.
 
     Args:
-        dataset: which rows, in which order; its ``set_epoch``, ``advance``, ``state_dict`` and ``load_state_dict`` are
-            reached through this object as well.
+        dataset: which rows, in which order, and as which crops; its ``set_epoch``, ``seek``, ``advance``,
+            ``state_dict`` and ``load_state_dict`` are reached through this object as well.
         batch_size: rows of a batch; the last may have fewer.
         threads: that read and as many that decode; default: the processors this process may use.
         drop_last: leave out a last batch with fewer rows.
@@ -72,8 +72,11 @@ class ShardBatches(IterableDataset):
         half: leave the UV-space maps in float16 instead of float32: half the memory and a third less time.
 
     Each batch is a dict: ``image`` (B, 3, H, W) uint8, in channels-last order in memory; numbers and arrays (B, …) as
-    in a row; text a list; ``cursor`` (B, 3). Iterated inside a ``DataLoader(batches, batch_size=None, num_workers=n)``
-    it takes one stream per worker, as rows do; pass each batch's cursor to ``advance`` then.
+    in a row; text a list; ``cursor`` (B, 3). Where the reader has a ``Cropper``, all of them are of the network's crop
+    (columns: ``augmented_row``), and ``row_number`` (B,) says which rows they are.
+
+    Iterated inside a ``DataLoader(batches, batch_size=None, num_workers=n)`` it takes one stream per worker, as rows
+    do; pass each batch's cursor to ``advance`` then.
 
     Raises:
         InputError: a size below 1; ``pin`` without a GPU; while iterating, a damaged row (named), a picture of another
@@ -100,6 +103,7 @@ class ShardBatches(IterableDataset):
         self.drop_last, self.pin, self.half = drop_last, pin, half
         self.set_epoch, self.advance = dataset.set_epoch, dataset.advance
         self.state_dict, self.load_state_dict = dataset.state_dict, dataset.load_state_dict
+        self.seek = dataset.seek
         self._buffers = Buffers()
 
     def __len__(self) -> int:

@@ -151,6 +151,14 @@ class ShardStream(IterableDataset):
         self._start = {int(stream): int(count) for stream, count in state["consumed"].items()}
         self._seen, self._last = {}, state["last"] and (int(state["last"][0]), int(state["last"][1]))
 
+    def seek(self, epoch: int, rows: int) -> None:
+        """Start ``epoch`` after ``rows`` rows of this rank's stream, for who counts batches instead of keeping tokens.
+
+        For readers without DataLoader workers: what the rank reads is then one stream.
+        """
+        self.set_epoch(epoch)
+        self._start, self._seen, self._last = {self.rank: rows}, {}, None
+
     def _turn(self, workers: int, worker: int) -> int:
         """Which of the rank's streams a worker reads: after a token, the one due next comes first."""
         if not self._start or self._last is None:
