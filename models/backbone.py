@@ -83,13 +83,14 @@ def build_backbone(name: str, pretrained: str = NONE, features_only: bool = Fals
 
 
 def _load(body: nn.Module, name: str, path: Path) -> None:
-    """Weights of a file; a classifier in it is left out, everything else must fit."""
+    """Weights of a file; a classifier in it is left out, everything else must fit. Old files count no batches."""
     state, wanted = read_state(path), body.state_dict()
+    wanted = {key: value for key, value in wanted.items() if key in state or not key.endswith("num_batches_tracked")}
     bad = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
     if bad:
         found = f"{len(bad)} of {len(wanted)} arrays of {name} are missing or have another shape, the first is {bad[0]}"
         raise InputError(path, found, f"pass weights of timm's or torchvision's {name}")
-    body.load_state_dict({key: state[key] for key in wanted})
+    body.load_state_dict({key: state[key] for key in wanted}, strict=False)
 
 
 def _first_line(error: Exception) -> str:

@@ -32,7 +32,8 @@ class PMNet(HMR):
 
     Args:
         evidence: features → (B, 48): 24 keypoints in [-1, 1]² read directly; None without.
-        hypotheses: prototypes from which to regress when not training; 1 regresses from the memory's own choice.
+        hypotheses: prototypes from which to regress when not training, if the classifier chooses; 1 regresses from the
+            memory's own choice.
         others as for ``HMR``.
     """
 
@@ -52,7 +53,8 @@ class PMNet(HMR):
     def forward(self, batch: Batch) -> Output:
         features = self.backbone(batch.image)
         read = None if self.evidence is None else self.evidence(features).unflatten(1, (24, 2))
-        if self.hypotheses > 1 and not self.training and read is not None:
+        chosen = self.memory.selection not in ("singular", "label")  # stage one starts from the mean body
+        if self.hypotheses > 1 and chosen and not self.training and read is not None:
             return self._best(features, read)
         output = self.regress(features, self.memory(features, batch.label))
         return output if read is None else replace(output, maps={EVIDENCE: read})
