@@ -40,7 +40,7 @@ def random_state(*words: int, device: torch.device | str = "cpu") -> Iterator[No
 
 
 def _mixed(words: Sequence[int]) -> int:
-    """One seed of several numbers, different for (1, 2) and (2, 1). Torch's CPU generator reads its low 32 bits alone."""
+    """One seed of several numbers, different for (1, 2) and (2, 1); torch's CPU generator reads its low 32 bits."""
     mixed = 0x9E3779B97F4A7C15
     for word in words:
         mixed = ((mixed ^ (word + 1) ^ (word >> 32)) * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (1 << 63) - 1
