@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hmrtk.cli.console import Console
-from hmrtk.cli.options import PATH, PLACE, Selection, selects_records
+from hmrtk.cli.options import PLACE, Selection, selects_records
+from hmrtk.cli.picture_scores import PictureTruth, picture_scores, scores_pictures
 from hmrtk.cli.report import body_of_gender
 
 if TYPE_CHECKING:
-    from hmrtk.toolkit.body.model import BodyModel
     from hmrtk.toolkit.evaluation.comparison import Judged
     from hmrtk.toolkit.evaluation.metrics import Errors
-    from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.records.remote import Place
     from hmrtk.toolkit.records.table import RecordTable
 
@@ -30,8 +28,6 @@ PER_CENT = (
 )  # fmt: skip
 """Metrics in per cent; the others are mm but for these:"""
 OTHER_UNITS = {"acceleration": "mm/frame²", "keypoints2d": "px"}
-KEYPOINT_SHARES = (0.05, 0.1)
-"""Of the crop's side: thresholds of 4D-Humans' 2D PCK."""
 
 Row = dict[str, Any]
 Metrics = dict[str, float | None]
@@ -46,15 +42,7 @@ Metrics = dict[str, float | None]
     help=f"Name of a protocol (an unknown one lists them), or {EVERY}: the same predictions under each.",
 )
 @click.option("--by", type=click.Choice(GROUPS), help="Also the errors of each joint, or of each value of a column.")
-@click.option("--coco", type=PLACE, metavar="FILE", help="COCO's person_keypoints_*.json: keypoint AP by OKS.")
-@click.option("--masks", type=PATH, metavar="DIR", help="Masks of LSP (UPi-S1h): foreground and part segmentation.")
-@click.option(
-    "--spin-parts", type=PATH, metavar="DIR", help="SPIN's vertex_texture.npy and cube_parts.npy for --masks."
-)
-@click.option("--dense", type=PLACE, metavar="FILE", help="Side table of marked surface points: AUC up to 10 cm.")
-@click.option(
-    "--atlas", default="charts", show_default=True, help="Charts of --dense: the body's own, or UV_Processed.mat."
-)
+@scores_pictures
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -69,11 +57,7 @@ def evaluate(
     predictions_path: Place,
     protocol: str,
     by: str | None,
-    coco: Place | None,
-    masks: Path | None,
-    spin_parts: Path | None,
-    dense: Place | None,
-    atlas: str,
+    pictures: PictureTruth,
     device: str,
     selection: Selection,
 ) -> None:
@@ -83,7 +67,7 @@ def evaluate(
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.evaluation.protocols import protocol as protocol_named
 
-    if protocol == EVERY and (by or coco or masks or dense):
+    if protocol == EVERY and (by or pictures.named):
         raise click.UsageError(
             f"--protocol {EVERY} compares protocols only: name one for --by, --coco, --masks, --dense"
         )
@@ -99,26 +83,23 @@ def evaluate(
         console.result({"protocols": [_told(judged) for judged in found]}, _comparison_lines(found))
         return
     chosen = protocol_named(protocol)
-    result: Row = {"protocol": chosen.to_json(), "n": len(records), "metrics": {}}
-    lines = []
-    if has_truth(records) or not (coco or masks or dense):
+    result: Row = {"protocol": None, "n": len(records), "metrics": {}}
+    lines, rules = [], []
+    if has_truth(records) or not pictures.named:
         extra = [name for name in EXTRA if name != "surface"]
         judged = judge(records, predictions, body, chosen, gendered, console.progress, extra, device)
         result |= _told(judged)
+        rules.append(chosen.describe())
         records = judged.records or records
         if by and judged.errors is not None:
             result["by"] = _groups(judged.errors, records, by)
             lines = _group_lines(result["by"])
     matched = predictions.take(predictions.match(records, unknown="ignore"))
-    flat = _keypoint_metrics(records, matched, body)
-    if coco is not None:
-        flat |= _keypoint_ap(records, matched, body, coco, result)
-    if masks is not None:
-        flat |= _segmentation(console, records, matched, body, masks, spin_parts)
-    if dense is not None:
-        flat |= _dense(console, records, matched, body, dense, atlas, result)
-    result["metrics"] |= _plain(flat)
-    console.result(result, [*lines, *_metric_lines(result["metrics"]), f"{result['n']} samples. {chosen.describe()}"])
+    for metrics, rule in picture_scores(console, records, matched, body, pictures).values():
+        result["metrics"] |= _plain(metrics)
+        rules.append(rule)
+    result["rules"] = rules
+    console.result(result, [*lines, *_metric_lines(result["metrics"]), f"{result['n']} samples.", *rules])
 
 
 def has_truth(records: RecordTable) -> bool:
@@ -153,70 +134,6 @@ def _groups(errors: Errors, records: RecordTable, by: str) -> Row:
     return {"column": by, "groups": told, "average": _plain(average_of_groups(groups))}
 
 
-def _keypoint_ap(
-    records: RecordTable, matched: Predictions, body: BodyModel, annotations: Place, result: Row
-) -> dict[str, float]:
-    """COCO's ten numbers, per cent; what they were measured against goes into the result."""
-    from hmrtk.toolkit.evaluation.coco_ap import keypoint_ap
-    from hmrtk.toolkit.evaluation.keypoints import projected_keypoints
-
-    judged = keypoint_ap(records, projected_keypoints(records, matched, body), annotations)
-    result |= {"ap_truth": judged.truth, "ap_people": judged.people}
-    return {name: 100 * value for name, value in judged.values.items()}
-
-
-def _segmentation(
-    console: Console,
-    records: RecordTable,
-    matched: Predictions,
-    body: BodyModel,
-    masks: Path,
-    spin_parts: Path | None,
-) -> dict[str, float]:
-    from hmrtk.toolkit.evaluation.segmentation import segment, spin_face_parts
-
-    parts = None if spin_parts is None else spin_face_parts(spin_parts)
-    return segment(records, matched, body, masks, parts, console.progress).summary()
-
-
-def _dense(
-    console: Console,
-    records: RecordTable,
-    matched: Predictions,
-    body: BodyModel,
-    marks: Place,
-    atlas: str,
-    result: Row,
-) -> dict[str, float]:
-    """AUC at 10 cm, per cent; how many points that were goes into the result."""
-    from hmrtk.toolkit.evaluation.dense import dense_score
-    from hmrtk.toolkit.maps.atlas_choice import chosen_atlas
-    from hmrtk.toolkit.records.dense import DenseTable
-
-    charts = chosen_atlas(atlas, body)
-    found = dense_score(records, DenseTable.read(marks), matched, body, charts, progress=console.progress)
-    result |= {"dense_points": found.points, "dense_missed": found.missed, "dense_people": found.people}
-    return {"auc_10": 100 * found.auc}
-
-
-def _keypoint_metrics(records: RecordTable, matched: Predictions, body: BodyModel) -> dict[str, float]:
-    """Mean 2D error and PCK over the rows that have a box, keypoints and a predicted camera; none without such rows."""
-    import numpy as np
-
-    from hmrtk.toolkit.evaluation.keypoints import crop_sides, keypoint_errors, keypoint_pck, projected_keypoints
-
-    if matched.camera is None:
-        return {}
-    seen = np.isfinite(matched.camera).all(axis=1) & (matched.camera[:, 0] > 0)
-    rows = np.flatnonzero(records.has("bbox_xyxy", "keypoints2d") & seen)
-    if not len(rows):
-        return {}
-    chosen, side = records.take(rows), crop_sides(records.take(rows))
-    errors = keypoint_errors(projected_keypoints(chosen, matched.take(rows), body), chosen.array("keypoints2d"))
-    shares = {f"pck2d_{round(100 * s):02d}": 100 * keypoint_pck(errors, side, s) for s in KEYPOINT_SHARES}
-    return {"keypoints2d": float(np.nanmean(errors)), **shares} if np.isfinite(errors).any() else {}
-
-
 def _plain(metrics: Mapping[str, float]) -> Metrics:
     """As JSON can hold them: None for what has no value."""
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
@@ -228,8 +145,9 @@ def _metric_lines(metrics: Metrics) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    """Two decimals; - for what has no value."""
     if isinstance(value, float):
-        return f"{value:.2f}"
+        return f"{value:.2f}" if math.isfinite(value) else "-"
     return "-" if value is None else str(value)
 
 
@@ -244,12 +162,11 @@ def _group_lines(by: Row) -> list[str]:
 
 def _comparison_lines(found: Sequence[Judged]) -> list[str]:
     """A table: a row per protocol; below it those that cannot be applied, and what each protocol is."""
-    judged = [j for j in found if j.errors is not None]
-    names = ("mpjpe", "pa_mpjpe", "pve")
-    rows = [(j.protocol.name, len(j.errors), *j.errors.summary(metrics=names).values()) for j in judged if j.errors]
-    lines = [*_table(["protocol", "n", *names], rows), ""]
+    judged = [(j.protocol, j.errors) for j in found if j.errors is not None]
+    rows = [(protocol.name, len(errors), *errors.summary().values()) for protocol, errors in judged]
+    lines = [*_table(["protocol", "n", "mpjpe", "pa_mpjpe", "pve"], rows), ""]
     lines += [f"{j.protocol.name}: not applied, {j.reason}" for j in found if j.errors is None]
-    return [*lines, *(j.protocol.describe() for j in judged)]
+    return [*lines, *(protocol.describe() for protocol, _ in judged)]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:

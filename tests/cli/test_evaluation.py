@@ -55,7 +55,10 @@ def test_a_perfect_system(hmrtk: Hmrtk, tmp_path: Path) -> None:
     lines = hmrtk("evaluate", "--predictions", path, *RECORDS).out.splitlines()
     assert lines[0].split() == ["mpjpe", "0.00", "mm"]
     assert ["pck", "100.00", "%"] in [line.split() for line in lines]
-    assert lines[-1].startswith(f"{ROWS} samples. Protocol hmrtk: 24 joints (smpl24), moved to the pelvis;")
+    assert lines[-3] == f"{ROWS} samples."
+    assert lines[-2].startswith("Protocol hmrtk: 24 joints (smpl24), moved to the pelvis;")
+    assert lines[-1].startswith(f"2D keypoints: every known one of {ROWS} people;")
+    assert done.json["rules"] == lines[-2:]
 
 
 def test_groups(hmrtk: Hmrtk, tmp_path: Path) -> None:
@@ -131,8 +134,8 @@ def test_keypoint_ap_of_coco(hmrtk: Hmrtk, tmp_path: Path) -> None:
     found = hmrtk("evaluate", "--predictions", path, *RECORDS, "--coco", file, "--json").json
     assert found["metrics"]["ap"] == pytest.approx(100)
     assert found["metrics"]["keypoints2d"] == pytest.approx(0, abs=1e-3)
-    assert found["ap_people"] == 6
-    assert found["ap_truth"] == str(file)
+    assert f"AP: OKS by pycocotools on 6 people of {file};" in found["rules"][-1]
+    assert found["protocol"] is None
     assert "mpjpe" not in found["metrics"]
 
 
@@ -144,6 +147,7 @@ def test_segmentation_of_lsp(hmrtk: Hmrtk, tmp_path: Path) -> None:
     found = hmrtk("evaluate", "--predictions", path, *RECORDS, "--masks", tmp_path, "--json").json
     assert 0 < found["metrics"]["foreground_accuracy"] < 100  # nobody is in these masks
     assert "part_f1" not in found["metrics"]
+    assert "parts of faces by skinning" in found["rules"][-1]
     assert "ap" not in found["metrics"]
 
 
@@ -155,7 +159,7 @@ def test_dense_correspondence(hmrtk: Hmrtk, tmp_path: Path) -> None:
     table.write(tmp_path / "marks.parquet")
     found = hmrtk("evaluate", "--predictions", path, *RECORDS, "--dense", tmp_path / "marks.parquet", "--json").json
     assert 0 <= found["metrics"]["auc_10"] <= 100
-    assert (found["dense_points"], found["dense_people"]) == (2, 2)
+    assert found["rules"][-1].startswith("Dense: 2 marked points of 2 people, ")
 
 
 def test_what_it_refuses(hmrtk: Hmrtk, failing: Failing, tmp_path: Path) -> None:
