@@ -17,7 +17,9 @@ from hmrtk.cli.report import report_lines
 
 DATASET = "embedded"
 DEFAULT_PICTURES = 3000
-TOTAL_STAGES = 6
+TOTAL_STAGES = 8
+STEPS_ONE, STEPS_TWO = 400, 200
+"""Training steps before and after the memory: a minute or two on two cores. Enough to beat the mean body, no more."""
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Stages:
 @data_options
 @click.pass_obj
 def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, limit: int | None, seed: int) -> None:
-    """Run the whole path on the embedded data: records, prototypes, IUV maps, shards, tail report."""
+    """Run the whole path on the embedded data, from records to two trained networks and the tail report."""
     from hmrtk.toolkit import pipeline
     from hmrtk.toolkit.body.model import load_body
     from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
@@ -80,7 +82,8 @@ def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, 
     stages.end(iuv_lines(iuv))
 
     stages.begin("Shards: pictures, IUV maps, UV-space maps, labels")
-    chosen = RecordTable.concatenate([part.head(n) for part, n in _shares(splits, pictures)])
+    sizes = dict(_split_sizes(splits, pictures))
+    chosen = RecordTable.concatenate([part.head(sizes[name]) for name, part in splits.items()])
     shards = _build_shards(console, chosen, body, run.fit.prototypes, seed)
     sheet = _preview(workspace, Path(shards["out"]))
     stages.end([*shard_lines(shards), f"look at {sheet}"])
@@ -88,8 +91,17 @@ def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, 
     stages.begin("Check the shards and read them once as a training loop would")
     stages.end(_read_back(console, Path(shards["out"])))
 
+    stages.begin("Train a small HMR, and a small PM-Net from the same first stage, with the same steps")
+    runs, trained = _train(console, Path(shards["out"]), path, body, seed)
+    stages.end(trained)
+
+    stages.begin("Predict the test pictures with both")
+    predictions, judged = _predict(console, runs, Path(shards["out"]), body)
+    stages.end(judged)
+
     stages.begin("Tail report of the test split")
-    report, out = _report(console, splits["test"], body, run.fit.prototypes, seed)
+    shown = splits["test"].head(dict(_split_sizes(splits, pictures))["test"])
+    report, out = _report(console, shown, body, run.fit.prototypes, predictions, seed)
     stages.end(report_lines(report, out))
 
     minutes = (time.monotonic() - begun) / 60
@@ -100,6 +112,7 @@ def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, 
         "iuv": str(iuv.preview),
         "shards": shards["out"],
         "pictures": str(sheet),
+        "network": str(runs["PM-Net"]),
     }
     found = {
         "places": places,
@@ -112,10 +125,10 @@ def quickstart(console: Console, k: int, pictures: int, body_path: Path | None, 
     console.result(found, lines)
 
 
-def _shares(splits: dict[str, Any], total: int) -> list[tuple[Any, int]]:
+def _split_sizes(splits: dict[str, Any], total: int) -> list[tuple[str, int]]:
     """How many rows of each split become shards: in proportion to their sizes, at least one."""
     rows = sum(len(part) for part in splits.values())
-    return [(part, max(1, min(len(part), round(total * len(part) / rows)))) for part in splits.values()]
+    return [(name, max(1, min(len(part), round(total * len(part) / rows)))) for name, part in splits.items()]
 
 
 def _build_shards(console: Console, records: Any, body: Any, prototypes: Any, seed: int) -> dict[str, Any]:
@@ -153,7 +166,57 @@ def _read_back(console: Console, shards: Path) -> list[str]:
     return [*report.lines(), f"read {read} of {rows} training rows at {read / (time.monotonic() - begun):.0f} rows/s"]
 
 
-def _report(console: Console, records: Any, body: Any, prototypes: Any, seed: int) -> tuple[dict[str, Any], Path]:
+def _train(console: Console, shards: Path, prototypes: Path, body: Any, seed: int) -> tuple[dict[str, Path], list[str]]:
+    """The run folders of both systems, and their trainings in words. PM-Net begins where HMR's first stage ended."""
+    from hmrtk.cli.train import run_training, training_lines
+    from hmrtk.models.config import load_config
+
+    shared = [f"seed={seed}", f"validate_every={STEPS_TWO}"]
+    one, two = f"{{name: one, steps: {STEPS_ONE}}}", f"{{name: two, steps: {STEPS_TWO}}}"
+    hmr = load_config("hmr", "small", None, [*shared, f"stages=[{one}, {two}]"])
+    memory = f"{{name: two, steps: {STEPS_TWO}, memory: true}}"
+    pmnet = load_config("pmnet", "small", None, [*shared, f"stages=[{memory}]"])
+    runs = {
+        "HMR": console.workspace / "runs" / "quickstart-hmr",
+        "PM-Net": console.workspace / "runs" / "quickstart-pmnet",
+    }
+    lines = []
+    for name, config, init in (("HMR", hmr, None), ("PM-Net", pmnet, runs["HMR"] / "one")):
+        report = run_training(
+            console,
+            config,
+            {DATASET: shards},
+            prototypes,
+            body,
+            runs[name],
+            init=init,
+            accelerator="auto",
+            overwrite=True,
+        )
+        lines += [f"{name}:", *(f"  {line}" for line in training_lines(report, runs[name]))]
+    return runs, lines
+
+
+def _predict(console: Console, runs: dict[str, Path], shards: Path, body: Any) -> tuple[dict[str, Any], list[str]]:
+    """Both systems' predictions of the test pictures, and their errors in words."""
+    from hmrtk.cli.predict import predict_shards, prediction_lines
+    from hmrtk.models.checkpoint import load_checkpoint
+    from hmrtk.models.train import device_named
+    from hmrtk.toolkit.evaluation.predictions import Predictions
+
+    found, lines = {}, []
+    for name, run in runs.items():
+        out = run / "test.predictions.parquet"
+        loaded = load_checkpoint(run, body)
+        rows, errors = predict_shards(console, loaded, shards, "test", name, device_named("auto"), body, out)
+        found[name] = Predictions.read(out)
+        lines += [f"{name}: {line}" for line in prediction_lines({"out": str(out), "rows": rows, "errors": errors})]
+    return found, lines
+
+
+def _report(
+    console: Console, records: Any, body: Any, prototypes: Any, predictions: dict[str, Any], seed: int
+) -> tuple[dict[str, Any], Path]:
     from hmrtk.reports.tail import build_tail_report
     from hmrtk.toolkit import pipeline
     from hmrtk.toolkit.records.artefact import provenance
@@ -168,6 +231,8 @@ def _report(console: Console, records: Any, body: Any, prototypes: Any, seed: in
         labels,
         body,
         out,
+        predictions=predictions,
+        baseline="HMR",
         rarest=min(24, len(records)),
         provenance=provenance("quickstart", {}, body.fingerprint, inputs, seed),
         progress=console.progress,

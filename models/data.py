@@ -39,7 +39,7 @@ class Rows(Protocol):
 
     @property
     def label_frequency(self) -> Tensor | None:
-        """(K,) share of the rows with each label, as they are stored; None without prototypes."""
+        """(K,) share of the rows with each label, before any augmentation; None without prototypes."""
         ...
 
     def batches(self, size: int, first: int, stream: tuple[int, int], seed: int) -> Iterator[Batch]:
@@ -103,7 +103,79 @@ class ShardRows:
             return None
         counts = np.zeros(len(self.prototypes))
         for folder in self.folders.values():
-            labels = ShardDataset(folder, self.split, ["label"], shuffle=False)
+            labels = ShardDataset(folder, self.split, ["label"], shuffle=False, cropper=self._cropper(0, "none"))
+            found = np.concatenate([batch["label"].numpy() for batch in ShardBatches(labels, 4096)])
+            counts += np.bincount(found[found >= 0], minlength=len(counts))[: len(counts)]
+        return torch.tensor(counts / max(1, counts.sum()), dtype=torch.float32)
+
+    def batches(self, size: int, first: int, stream: tuple[int, int], seed: int) -> Iterator[Batch]:
+        rows = self._stream(seed, stream)
+        batches = ShardBatches(rows, size, drop_last=True, pin=torch.cuda.is_available())
+        per_epoch = len(batches)
+        if not per_epoch:
+            raise InputError(
+                f"split {self.split}", f"{rows.rows} rows for {stream[1]} processes do not fill a batch of {size} each",
+                "make data.batch smaller",
+            )  # fmt: skip
+        epoch, used = divmod(first, per_epoch)
+        batches.seek(epoch, used * size)
+        while True:
+            for columns in batches:
+                yield Batch.of(columns, self.maps)
+            epoch += 1
+            batches.set_epoch(epoch)
+
+    def once(self, size: int, limit: int | None) -> Iterator[Batch]:
+        """Every row once, in file order, its plain crop; with ``limit``, only so many, evenly spread."""
+        ...
+
+
+class ShardRows:
+    """``Rows`` of shard folders.
+
+    Args:
+        folders: name → folder; names matter for a published mix only.
+        split: of each.
+        config: size of the crop, augmentation, mix, shuffling.
+        body: the active body, which the shards must have been built with.
+        prototypes: by which rows, as they are changed, are labelled; None leaves the labels out.
+        maps: further columns, given as ``Batch.maps``.
+
+    Raises:
+        InputError: no shards, several folders without a mix. BodyMismatchError: of another body.
+    """
+
+    def __init__(
+        self,
+        folders: Mapping[str, Place],
+        split: str,
+        config: DataConfig,
+        body: BodyModel,
+        prototypes: PrototypeSet | None = None,
+        maps: Sequence[str] = (),
+    ) -> None:
+        if len(folders) != 1 and config.mix is None:
+            raise InputError("shards", f"{len(folders)} folders, and no mix that says how often each is read",
+                             "pass --set data.mix=spin, or one folder")  # fmt: skip
+        self.folders, self.split, self.config, self.body = dict(folders), split, config, body
+        self.prototypes, self.maps = prototypes, tuple(maps)
+        self.columns = [*COLUMNS, *self.maps]
+        self._plain = [self._dataset(name, 0, (0, 1), "none") for name in self.folders]
+        for dataset in self._plain:
+            if dataset.index.body != body.fingerprint:
+                raise BodyMismatchError(dataset.index.root, body.fingerprint, dataset.index.body)
+
+    @property
+    def count(self) -> int:
+        return self._stream(0, (0, 1)).rows
+
+    @property
+    def label_frequency(self) -> Tensor | None:
+        if self.prototypes is None:
+            return None
+        counts = np.zeros(len(self.prototypes))
+        for folder in self.folders.values():
+            labels = ShardDataset(folder, self.split, ["label"], shuffle=False, cropper=self._cropper(0, "none"))
             found = np.concatenate([batch["label"].numpy() for batch in ShardBatches(labels, 4096)])
             counts += np.bincount(found[found >= 0], minlength=len(counts))[: len(counts)]
         return torch.tensor(counts / max(1, counts.sum()), dtype=torch.float32)

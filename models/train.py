@@ -16,6 +16,7 @@ augmentation and its dropout follow from the seed, the stage and the step alone.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -114,6 +115,12 @@ class _Run:
         self.fabric.barrier()
         return self.report
 
+    @functools.cached_property
+    def _frequency(self) -> Tensor | None:
+        """(K,) share of each label, where the loss asks for it."""
+        found = self.inputs.rows.label_frequency if self.config.loss.prototype_balance else None
+        return None if found is None else found.to(self.fabric.device)
+
     @property
     def _steps_per_epoch(self) -> int:
         return max(1, self.inputs.rows.count // self.config.data.batch)
@@ -177,7 +184,7 @@ class _Run:
         return {**values, "learning_rate": rate, "gradient_norm": float(norm)}
 
     def _losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        terms = training_loss(output, batch, self.config.loss, self.inputs.rows.label_frequency)
+        terms = training_loss(output, batch, self.config.loss, self._frequency)
         if EVIDENCE in output.maps:
             terms["evidence"] = keypoints2d_loss(output.maps[EVIDENCE], batch.keypoints2d, self.config.loss.reduction)
             terms["total"] = terms["total"] + self.config.evidence * terms["evidence"]
