@@ -269,6 +269,8 @@ def prototype_lines(value: dict[str, Any]) -> list[str]:
 
 def shard_summary(index: ShardIndex) -> dict[str, Any]:
     """A shard folder's index as plain JSON values."""
+    from hmrtk.toolkit.shards.standing import unfinished
+
     return {
         "out": str(index.root),
         "rows": index.rows,
@@ -278,6 +280,7 @@ def shard_summary(index: ShardIndex) -> dict[str, Any]:
         "body": index.body,
         "prototypes": index.prototypes,
         "left_out": index.left_out,
+        "unfinished": unfinished(index),
     }
 
 
@@ -285,9 +288,12 @@ def shard_lines(value: dict[str, Any]) -> list[str]:
     """A finished ``build-shards`` in words."""
     from hmrtk.toolkit.records.salvage import some_of
 
-    splits = ", ".join(f"{name} {rows}" for name, rows in value["splits"].items())
+    splits, waiting = (
+        ", ".join(f"{name} {rows}" for name, rows in value[key].items()) for key in ("splits", "unfinished")
+    )
     return [
         f"{counted(value['rows'], 'row')} ({splits}) in {counted(value['shards'], 'shard')}, "
         f"{value['bytes'] / 1e6:.0f} MB: {value['out']}",
         *([some_of(value["left_out"])] if value["left_out"] else []),
+        *([f"stopped before: {waiting} (give their records with --append)"] if waiting else []),
     ]

@@ -24,6 +24,7 @@ from hmrtk.toolkit.shards.index import ShardIndex
 from hmrtk.toolkit.shards.pictures import PhotoReader
 from hmrtk.toolkit.shards.plan import ShardConfig
 from hmrtk.toolkit.shards.reader import ShardDataset
+from hmrtk.toolkit.shards.standing import unfinished
 from hmrtk.toolkit.shards.verify import verify_shards
 from hmrtk.toolkit.sources.embedded import embedded_records
 
@@ -184,6 +185,28 @@ def test_a_folder_stays_readable_while_something_is_added(fakes, val, test, body
     )
     build_shards(test, body, tmp_path, bare, workers=1, append=True)
     assert verify_shards(tmp_path).ok
+
+
+def test_a_stopped_part_waits_for_its_records(fakes, built, val, test, body, small, tmp_path):
+    def stop(stage, done, total, note=""):
+        if note == "test/shard-00001.parquet":
+            raise KeyboardInterrupt
+
+    build_shards(val, body, tmp_path, small, workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        build_shards(test, body, tmp_path, small, workers=1, append=True, progress=stop)
+    index = build_shards(val, body, tmp_path, small, workers=1, append=True)
+    assert (index.splits, unfinished(index)) == ({"val": 14}, {"test": 8})
+    assert ids(tmp_path) == val.sample_ids
+    more = embedded_records("val", body).take(range(1, 4))
+    index = build_shards(with_column(more, "split", ["more"] * 3), body, tmp_path, small, workers=1, append=True)
+    assert (index.splits, unfinished(index)) == ({"val": 14, "more": 3}, {"test": 8})
+    assert (tmp_path / "test/shard-00000.parquet").exists()
+    index = build_shards(test, body, tmp_path, small, workers=1, append=True)
+    assert (index.splits, unfinished(index)) == ({"val": 14, "test": 8, "more": 3}, {})
+    assert verify_shards(tmp_path).ok
+    for path in ("val/shard-00002.parquet", "test/shard-00000.parquet", "test/shard-00001.parquet"):
+        assert (tmp_path / path).read_bytes() == (built / path).read_bytes()
 
 
 def test_a_damaged_shard_of_other_records_is_named(val, test, body, bare, tmp_path):

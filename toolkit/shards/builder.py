@@ -7,7 +7,8 @@ these are there, the offset indexes (``offsets``), ``labels.parquet`` (``shard_l
 work, number of workers or on how often the build was stopped and continued.
 
 Shards whose content the inputs still decide as before stay as they are. An ``index.json`` that is there stays until
-the new one is, unless one of its shards is made again: who reads the folder meanwhile reads the state of before.
+the new one is, unless one of its shards is made again: who reads the folder meanwhile reads the state of before. The
+index lists the parts of the plan that are whole; one of other records whose build was stopped waits for these records.
 
 The work runs in threads: kernels, JPEG and Parquet release the interpreter lock, and a worker process takes seconds to
 start and its own copy of body and panoramas.
@@ -47,6 +48,7 @@ from hmrtk.toolkit.shards.schema import shard_schema
 from hmrtk.toolkit.shards.shard_labels import LabelSource, labels_fingerprint, write_shard_labels
 from hmrtk.toolkit.shards.standing import (
     finished_shards,
+    is_finished,
     prepare_folder,
     require_possible,
     settled_plan,
@@ -103,6 +105,7 @@ def build_shards(
         prepare_folder(root, plan, missing)
         if overwrite and source is None:
             (root / LABELS_NAME).unlink(missing_ok=True)
+        missing = [shard for shard in missing if shard.groups]
         if missing:
             engine = engine or LocalEngine(workers or processors(), "thread")
             written = _write(root, plan, missing, records, Composer(body.arrays, config), engine, progress)
@@ -118,6 +121,8 @@ def build_shards(
 
 
 def _index(root: Place, plan: ShardPlan, entries: dict[str, ShardEntry]) -> ShardIndex:
+    """Of the parts that are whole."""
+    plan = replace(plan, parts=tuple(part for part in plan.parts if is_finished(part, entries)))
     body, config = str(plan.common["body"]), plan.config
     inputs = {"body": body, "records": fingerprint_of([part.inputs["records"] for part in plan.parts])}
     return ShardIndex(

@@ -80,7 +80,7 @@ class ShardIndex:
         prototypes: fingerprint of the PrototypeSet of the labels, or None.
         conventions: the record table's tags (joint set, root, frames, units).
         labels: the label file beside the shards (``shard_labels``): its sha256; None where there is none.
-        plan: what was to be built, from which inputs, part by part: the contents of plan.json.
+        plan: from which inputs it was built, part by part: plan.json, but for parts that are not finished.
     """
 
     root: Place

@@ -7,6 +7,7 @@ stay. Used by the builder, which holds the folder's lock.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Container
 
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.artefact import file_fingerprint, write_json
@@ -15,7 +16,7 @@ from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.shards.increment import joined
 from hmrtk.toolkit.shards.index import INDEX_NAME, LABELS_NAME, ShardEntry, ShardIndex
 from hmrtk.toolkit.shards.offsets import offsets_place
-from hmrtk.toolkit.shards.plan import PLAN_NAME, PlannedShard, ShardConfig, ShardPlan
+from hmrtk.toolkit.shards.plan import PLAN_NAME, Part, PlannedShard, ShardConfig, ShardPlan
 from hmrtk.toolkit.shards.rows import open_shard
 from hmrtk.toolkit.shards.shard_labels import labels_fit
 from hmrtk.toolkit.shards.writer import left_out_rows
@@ -66,23 +67,41 @@ def settled_plan(root: Place, plan: ShardPlan, records: RecordTable, overwrite: 
 
 
 def require_possible(root: Place, plan: ShardPlan, present: dict[str, ShardEntry], without_labels: bool) -> None:
-    """Refuse what cannot be finished, before anything is changed."""
+    """Refuse to lose something, before anything is changed: a shard of other records, or labels."""
     missing = [shard for shard in plan.shards if shard.path not in present]
-    strange = next((shard for shard in missing if not shard.groups), None)
+    listed = _listed(root) if (root / INDEX_NAME).exists() else set()
+    strange = next((shard for shard in missing if not shard.groups and shard.path in listed), None)
     if strange is not None:
         remedy = "give its records with --append first"
         raise InputError(root / strange.path, "is of other records, and not there or damaged", remedy)
     if not without_labels or not (root / LABELS_NAME).is_file():
         return
-    if missing or not labels_fit(root, [present[shard.path] for shard in plan.shards]):
+    entries = [present[shard.path] for part in plan.parts if is_finished(part, present) for shard in part.shards]
+    if any(shard.groups for shard in missing) or not labels_fit(root, entries):
         raise InputError(root, "has labels, and new rows would have none", "pass --prototypes as before")
+
+
+def is_finished(part: Part, present: Container[str]) -> bool:
+    """Whether all shards of a part are there."""
+    return all(shard.path in present for shard in part.shards)
+
+
+def unfinished(index: ShardIndex) -> dict[str, int]:
+    """Split → rows that are planned in a folder, but not in its index: of builds that were stopped."""
+    done = ShardPlan.from_json(index.plan).parts if index.plan is not None else ()
+    paths = {shard.path for part in done for shard in part.shards}
+    rows: dict[str, int] = {}
+    for part in ShardPlan.read(index.root).parts:
+        if not is_finished(part, paths):
+            rows[part.split] = rows.get(part.split, 0) + part.rows
+    return rows
 
 
 def prepare_folder(root: Place, plan: ShardPlan, missing: list[PlannedShard]) -> None:
     """Write the plan; remove what is not in it, and an index whose shards change."""
     planned = {shard.path for shard in plan.shards}
     strange = [path for path in files_in(root, "*/shard-[0-9]*.parquet") if below(path, root) not in planned]
-    changed = {shard.path for shard in missing} | {below(path, root) for path in strange}
+    changed = {shard.path for shard in missing if shard.groups} | {below(path, root) for path in strange}
     if (root / INDEX_NAME).exists() and not changed.isdisjoint(_listed(root)):
         (root / INDEX_NAME).unlink()
     write_json(root / PLAN_NAME, plan.to_json())
