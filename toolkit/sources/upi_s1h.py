@@ -8,9 +8,10 @@ per silhouette, the paths of both masks in the side table (``records.dense``). T
 - **Parts** (LSP only) are labels 0 to 6: left arm, right arm, head, left leg, right leg, torso. 255 is to be ignored.
 - **Splits** are LSP's own for ``lsp`` (1 to 1000 for training, 1001 to 2000 for testing); the others are ``lspet`` and
   ``mpii``. Some pictures of LSPET have no silhouette.
-- The **pictures** are those of the three data sets, not of the archive; ``image_path`` is LSP's and LSPET's own, below
-  the folder of that data set, or null: MPII's have numbers that are not MPII's.
-- The box is that of the silhouette. There are no joints, bodies or cameras.
+- ``image_path`` is the **picture beside the mask** where there is one: MPII's are there (``NNNNN.png``, numbers that are
+  not MPII's). Otherwise it is the name in LSP or LSPET, below the folder of that data set.
+- The box is that of the silhouette. There are no bodies or cameras. ``mpii/poses.npz`` has joints in the order of the
+  pictures; what its third row says is written nowhere, and it is not read.
 """
 
 from __future__ import annotations
@@ -61,17 +62,26 @@ class UpiSource(AnnotationFiles):
     def columns(self, part: SplitFile, body: BodyModel, limit: int | None) -> dict[str, Any]:
         """The one row of a silhouette."""
         folder, _, name = part.name.removeprefix("data/").rpartition("/")
-        stem, picture = name.removesuffix(SILHOUETTE), FOLDERS[folder]
+        stem = name.removesuffix(SILHOUETTE)
         box, size = silhouette_box(part.path)
         parts = part.path.with_name(f"{stem}{PARTS}")
         return {
             "sample_id": [f"{self.dataset}/{part.split}/{folder}/{stem}"],
-            "image_path": [picture.format(int(stem.removeprefix("im"))) if picture else None],
+            "image_path": [picture_path(part, folder, stem)],
             "image_size": np.array([size], np.int32),
             "bbox_xyxy": box[None],
             "silhouette_path": [part.name],
             "parts_path": [f"{part.name.removesuffix(SILHOUETTE)}{PARTS}" if parts.is_file() else None],
         }
+
+
+def picture_path(part: SplitFile, folder: str, stem: str) -> str | None:
+    """The picture beside a mask, below the root, or its name in the data set that it is from; None for neither."""
+    for ending in (".png", ".jpg"):
+        if part.path.with_name(f"{stem}{ending}").is_file():
+            return part.name.removesuffix(part.path.name) + stem + ending
+    name = FOLDERS[folder]
+    return name.format(int(stem.removeprefix("im"))) if name else None
 
 
 def split_of(folder: str, number: int) -> str:
