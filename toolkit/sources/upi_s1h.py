@@ -8,8 +8,8 @@ per silhouette, the paths of both masks in the side table (``records.dense``). T
 - **Parts** (LSP only) are labels 0 to 6: left arm, right arm, head, left leg, right leg, torso. 255 is to be ignored.
 - **Splits** are LSP's own for ``lsp`` (1 to 1000 for training, 1001 to 2000 for testing); the others are ``lspet`` and
   ``mpii``. Some pictures of LSPET have no silhouette.
-- ``image_path`` is the **picture beside the mask** where there is one: MPII's are there (``NNNNN.png``, numbers that are
-  not MPII's). Otherwise it is the name in LSP or LSPET, below the folder of that data set.
+- ``image_path`` is the **picture beside the mask** where there is one: MPII's are (``NNNNN.png``, numbers that are not
+  MPII's). Otherwise it is the name in LSP or LSPET, below the folder of that data set.
 - The box is that of the silhouette. There are no bodies or cameras. ``mpii/poses.npz`` has joints in the order of the
   pictures; what its third row says is written nowhere, and it is not read.
 """
