@@ -77,3 +77,11 @@ def test_threads_and_sizes_do_not_mix(image):
 def test_a_singular_map_is_refused(image):
     with pytest.raises(InputError, match="affine: is singular, expected an invertible map"):
         warp_region(image, np.zeros((2, 3)), 224)
+
+
+def test_given_room_is_filled(image):
+    for affine in (*affines(3), square_affine(np.array([200.0, 200.0]), np.float64(1200), 224, 0.2)):
+        batch = np.full((2, 224, 224, 3), 7, np.uint8)
+        assert warp_region(image, affine, 224, batch[1]) is not None
+        assert np.array_equal(batch[1], warp_region(image, affine, 224))
+        assert (batch[0] == 7).all()

@@ -244,9 +244,9 @@ def fill_picture(
         gains: (3,) as in ``Change``.
         out: filled.
     """
-    out[...] = warp_region(region, affine, len(out))
+    warp_region(region, affine, len(out), out)
     if (gains != 1).any():
-        _multiply(out.reshape(len(out), -1), np.tile(gains.astype(np.float32), len(out)))
+        _multiply(out, gains.astype(np.float32))
 
 
 def fill_occluders(
@@ -261,10 +261,15 @@ def fill_occluders(
 
 
 @njit(cache=True, nogil=True)
-def _multiply(rows, factor):  # type: ignore[no-untyped-def]
-    """uint8 (H, W·3) times float32 (W·3), rounded and clipped, in place; a look-up table takes eight times as long."""
+def _multiply(image, gains):  # type: ignore[no-untyped-def]
+    """uint8 (H, W, 3) times float32 (3,), rounded and clipped, in place; a look-up table takes eight times as long."""
+    width = 3 * image.shape[1]
+    factor = np.empty(width, np.float32)
+    for k in range(width):
+        factor[k] = gains[k % 3]
+    rows = image.reshape(image.shape[0], width)
     for i in range(rows.shape[0]):
-        for k in range(rows.shape[1]):
+        for k in range(width):
             rows[i, k] = np.uint8(min(rows[i, k] * factor[k] + np.float32(0.5), np.float32(255)))
 
 

@@ -27,25 +27,30 @@ FARTHEST = 16000
 _scratch = local()
 
 
-def warp_region(image: NDArray[np.uint8], affine: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+def warp_region(
+    image: NDArray[np.uint8], affine: NDArray[np.float64], size: int, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """``warp_image(image, affine, size)``, but a place may be rounded to the next 1/32 px; black outside the image.
 
     Args:
         image: (H, W, 3) uint8.
         affine: (2, 3) px of the image → px of the crop.
         size: px of the crop.
+        out: (size, size, 3) to fill; by default a fresh one, which costs a quarter more.
 
     Raises:
         InputError: as ``warp_image``.
     """
     (a, b, _), (c, d, _) = affine.tolist()
+    out = np.empty((size, size, 3), np.uint8) if out is None else out
     if abs(a * d - b * c) <= 0.25 or not _near(affine, size):  # it averages before it shrinks by two or more
-        return warp_image(image, affine, size)
+        out[...] = warp_image(image, affine, size)
+        return out
     places, weights = _maps(size)
     _places(affine, places, weights)
     pairs = places.view(np.int16).reshape(size, size, 2)
-    warped = cv2.remap(image, pairs, weights, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0))
-    return np.asarray(warped, np.uint8)
+    cv2.remap(image, pairs, weights, cv2.INTER_LINEAR, out, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0))
+    return out
 
 
 def _near(affine: NDArray[np.float64], size: int) -> bool:
