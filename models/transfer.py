@@ -26,6 +26,7 @@ _REGRESSORS = ("regressor.2.", "regressor.", "smpl_head.", "head.")
 """Before the names of the regressor: PyMAF's last one, ours, 4D-Humans', others'. SPIN has none."""
 _HEAD = re.compile(r"^(fc1|fc2|decpose|decshape|deccam)\.(weight|bias)$")
 _RENAMED = {"decbetas": "decshape", "deccam": "deccam", "decpose": "decpose"}
+_PROTOTYPES = ("memory.rows", "memory.singular")
 _COLUMNS_TO_INTERLEAVED = (0, 3, 1, 4, 2, 5)
 """Of one joint: row i of ours is row ``[i]`` of 4D-Humans' (first column, then second)."""
 
@@ -75,15 +76,15 @@ def transfer(network: nn.Module, source: Path) -> Transfer:
     """
     ours = source.is_dir()
     given = read_state(source / WEIGHTS if ours else source)
-    wanted = {
-        name: value for name, value in network.state_dict().items() if name not in ("memory.rows", "memory.singular")
-    }
+    wanted = {name: value for name, value in network.state_dict().items() if name not in _PROTOTYPES}
     filled: dict[str, Tensor] = {}
     unused: dict[str, str] = {}
     columns = not ours and any(name.startswith("smpl_head.") for name in map(_bare, given))
     for name, value in given.items():
-        target = name if ours else _ours(name)
-        if target is None or target not in wanted:
+        target = name if ours or name in wanted else _ours(name)
+        if name in _PROTOTYPES:
+            unused[name] = "prototypes are an input of the run"
+        elif target is None or target not in wanted:
             unused[name] = "no such layer here"
         elif value.shape != wanted[target].shape:
             unused[name] = f"shape {tuple(value.shape)}, here {tuple(wanted[target].shape)}"

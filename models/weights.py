@@ -7,6 +7,7 @@ Backbones, checkpoints and the import of other systems' weights read through her
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         try:
             return load_file(str(path))
-        except (SafetensorError, OSError, ValueError) as error:
-            raise InputError(path, "is not a readable safetensors file", str(error).splitlines()[0][:120]) from None
+        except (SafetensorError, OSError, ValueError):
+            raise InputError(path, "is not a readable safetensors file", "truncated, or another format") from None
     value: Any = read_torch(path)
     for nest in NESTS:
         if isinstance(value, Mapping) and isinstance(value.get(nest), Mapping):
@@ -54,9 +55,12 @@ def read_torch(path: Path) -> Any:
         InputError: damaged, or holding other objects.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        remedy = "save its state dict alone: torch.save(model.state_dict(), FILE) where the file is trusted"
-        raise InputError(path, "holds objects beside tensors and plain values, which are not loaded", remedy) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise InputError(path, "is not a readable torch file", str(error).splitlines()[0][:120]) from None
+        with warnings.catch_warnings():  # about pickles of other protocols, which are refused below anyway
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader raises anything from IndexError to RuntimeError on damaged files
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+            remedy = "save its state dict alone: torch.save(model.state_dict(), FILE) where the file is trusted"
+            found = "holds objects beside tensors and plain values, which are not loaded"
+            raise InputError(path, found, remedy) from None
+        raise InputError(path, "is not a readable torch file", "truncated, or another format") from None
