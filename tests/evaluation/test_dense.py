@@ -10,6 +10,7 @@ import pytest
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.evaluation import dense
 from hmrtk.toolkit.evaluation.dense import dense_score, scored, true_points
 from hmrtk.toolkit.evaluation.geodesic import SurfaceDistance
 from hmrtk.toolkit.evaluation.predictions import Predictions
@@ -25,6 +26,14 @@ from .conftest import of_system
 
 CAMERA = np.tile(np.float32([0.9, 0.02, 0.2]), (2, 1))
 BOX = np.float32([60, 40, 240, 400])
+
+
+@pytest.fixture
+def prepared_once(monkeypatch: pytest.MonkeyPatch, body: BodyModel) -> None:
+    """The tables of the surface are made once for several scores."""
+    table, distance = SurfaceTable(reference_atlas()), SurfaceDistance(body.v_template, body.faces, 0.1)
+    monkeypatch.setattr(dense, "SurfaceTable", lambda *_: table)
+    monkeypatch.setattr(dense, "SurfaceDistance", lambda *_: distance)
 
 
 def _at_corners(vertices: np.ndarray, faces: np.ndarray) -> SurfacePoints:
@@ -114,6 +123,7 @@ def marked(upright: Predictions, body: BodyModel) -> DenseTable:
     return DenseTable.from_columns(["s0", "s1"], {"points": [mark, None]}, {}, "marks")
 
 
+@pytest.mark.usefixtures("prepared_once")
 def test_a_perfect_body_meets_the_marks(
     people: RecordTable, marked: DenseTable, upright: Predictions, body: BodyModel
 ) -> None:
