@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hmrtk.models.backbone import IMAGENET
 from hmrtk.models.losses import LossConfig
-from hmrtk.models.memory import Selection
+from hmrtk.models.memory import NEED_CLASSIFIER, Selection
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 
 NETWORKS = ("hmr", "pmnet")
@@ -132,7 +132,7 @@ class TrainConfig(_Part):
         camera: what the three camera numbers are: crop (SPIN, DaNet, PyMAF) or pmnet (Eq. 3).
         evidence: weight of the keypoint head's loss, where there is one.
         seed: of the weights, the order of rows, augmentation and dropout.
-        precision: Lightning's name: 32-true, bf16-mixed, 16-mixed.
+        precision: Lightning's name.
         accumulate: parts a step's batch is worked on in, one after the other.
         log_every, checkpoint_every, validate_every: steps.
         validate_rows: at most so many rows of the validation split.
@@ -149,7 +149,7 @@ class TrainConfig(_Part):
     data: DataConfig = DataConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     seed: int = Field(0, ge=0)
-    precision: str = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accumulate: int = Field(1, ge=1)
     log_every: int = Field(10, ge=1)
     checkpoint_every: int = Field(500, ge=1)
@@ -163,6 +163,10 @@ class TrainConfig(_Part):
             raise ValueError(f"two stages have the same name: {', '.join(names)}")
         if self.network == "hmr" and any(stage.memory for stage in self.stages):
             raise ValueError("hmr has no memory: set stages' memory to false, or train pmnet")
+        chosen = [self.memory.selection, self.memory.test_selection, "soft" if self.memory.hypotheses > 1 else None]
+        used = any(stage.memory for stage in self.stages) and any(name in NEED_CLASSIFIER for name in chosen)
+        if used and not self.memory.classifier:
+            raise ValueError("memory.classifier is false: set memory.selection to singular or label, hypotheses to 1")
         return self
 
     def to_yaml(self) -> str:
@@ -265,9 +269,8 @@ def _explained(error: ValidationError, place: str) -> InputError | UnknownNameEr
         return UnknownNameError("setting", key, _settings(TrainConfig))
     if first["type"] == "missing":
         return InputError(place, f"has no setting {key}")
-    return InputError(
-        place, f"{key or 'settings'}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"[:300]
-    )
+    problem = f"{key or 'settings'}: {first['msg'].removeprefix('Value error, ')}"
+    return InputError(place, (f"{problem}, got {first['input']!r}" if key else problem)[:300])
 
 
 def _settings(model: type[BaseModel], prefix: str = "") -> list[str]:

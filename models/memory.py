@@ -20,7 +20,8 @@ from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 
 Selection = Literal["soft", "argmax", "label", "singular", "gated"]
 SELECTIONS: tuple[Selection, ...] = ("soft", "argmax", "label", "singular", "gated")
-_NEED_CLASSIFIER = ("soft", "argmax", "gated")
+NEED_CLASSIFIER = ("soft", "argmax", "gated")
+"""Ways to choose that read the classifier's scores."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Memory(nn.Module):
         """Change the way prototypes are chosen; errors as in the class."""
         if selection not in SELECTIONS:
             raise UnknownNameError("selection", selection, SELECTIONS)
-        if selection in _NEED_CLASSIFIER and self.classifier is None:
+        if selection in NEED_CLASSIFIER and self.classifier is None:
             raise InputError("memory", f"{selection} needs a classifier, and this memory has none")
         self.selection = selection
 
