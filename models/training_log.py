@@ -77,8 +77,9 @@ class TrainingLog:
 
 def read_log(path: Path) -> list[dict[str, str]]:
     """The rows of a log; a last line that was cut off by a kill is left out."""
-    with open(path, newline="", encoding="utf-8") as stream:
-        return [row for row in csv.DictReader(stream) if None not in row.values() and row["step"]]
+    text = path.read_bytes().decode("utf-8", "replace")
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return [row for row in csv.DictReader(whole) if None not in row.values() and row["step"]]
 
 
 def _board(folder: Path, step: int) -> Any:
