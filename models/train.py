@@ -20,7 +20,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,7 @@ class _Run:
     def _train_stage(self, network: HMR, stage: _Stage) -> None:
         """All steps of a stage, from its last saved state on."""
         _learn_what_is_used(network, stage.config.memory)
+        network.to(self.fabric.device)  # before a saved optimiser is taken up, which goes where the parameters are
         optimiser = _adam(network, self.config.optimiser)
         first = self._resume(network, optimiser, stage)
         wrapped, optimiser = self.fabric.setup(network, optimiser)
@@ -168,7 +169,7 @@ class _Run:
             words = (self.config.seed, stage.number, step, number, self.fabric.global_rank)
             waits = number + 1 < len(parts)
             with random_state(*words, device=self.fabric.device), self.fabric.no_backward_sync(network, enabled=waits):
-                terms = self._losses(network(batch), batch)
+                terms = self._losses(network(batch), batch, stage)
                 self.fabric.backward(terms["total"] / len(parts))
             for name, term in terms.items():
                 sums[name] = sums.get(name, torch.zeros_like(term)) + term.detach() / len(parts)
@@ -179,11 +180,12 @@ class _Run:
             return {}
         values = {name: float(self.fabric.all_reduce(term)) for name, term in sums.items()}
         if not math.isfinite(values["total"]):
-            raise InputError(f"step {step} of stage {stage.config.name}", f"the loss is {values['total']}",
-                             "lower optimiser.learning_rate, or set optimiser.clip")  # fmt: skip
+            raise _diverged(stage, step, f"the loss is {values['total']}")
         return {**values, "learning_rate": rate, "gradient_norm": float(norm)}
 
-    def _losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+    def _losses(self, output: Output, batch: Batch, stage: _Stage) -> dict[str, Tensor]:
+        if not stage.config.memory:  # Eq. 2 and 3 alone (§III-D): nothing reaches the encoder through the classifier
+            output = replace(output, logits=None)
         terms = training_loss(output, batch, self.config.loss, self._frequency)
         if EVIDENCE in output.maps:
             terms["evidence"] = keypoints2d_loss(output.maps[EVIDENCE], batch.keypoints2d, self.config.loss.reduction)
@@ -233,6 +235,9 @@ class _Run:
         save_checkpoint(folder, network, self.config, self.inputs.prototypes, self.inputs.body, **about)
 
     def _save_state(self, network: HMR, optimiser: Any, stage: _Stage, done: int) -> None:
+        bad = [name for name, value in network.state_dict().items() if not torch.isfinite(value).all()]
+        if bad:  # a run could never go on from there
+            raise _diverged(stage, done - 1, f"{bad[0]} is not finite")
         state = {"step": done, "best": stage.best, "network": network.state_dict(), "optimiser": optimiser.state_dict()}
         with atomic_path(stage.folder / STATE) as temporary:
             torch.save(state, temporary)
@@ -309,6 +314,11 @@ def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
     return config.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+def _diverged(stage: _Stage, step: int, problem: str) -> InputError:
+    place = f"step {step} of stage {stage.config.name}"
+    return InputError(place, problem, "lower optimiser.learning_rate, or set optimiser.clip")
+
+
 def _adam(network: HMR, config: OptimiserConfig) -> torch.optim.Optimizer:
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -339,8 +349,12 @@ def _claim(out: Path, config: TrainConfig, inputs: TrainingInputs, overwrite: bo
             change = "; ".join(_differences(found, mine)[:3])
             raise InputError(out, f"holds a run with {change}", "pass --overwrite to begin again, or another --out")
         return
-    for old in (*out.glob(f"**/{ABOUT}"), *out.glob(f"*/{STATE}"), *out.glob("*/*.csv")):
-        old.unlink()
+    if (out / ABOUT).is_file() and not overwrite:
+        raise InputError(out, "holds a checkpoint, and no run", "pass --overwrite to begin here, or another --out")
+    for stage in config.stages:
+        for name in (ABOUT, f"best/{ABOUT}", STATE, "train.csv", "validation.csv"):
+            (out / stage.name / name).unlink(missing_ok=True)
+    (out / ABOUT).unlink(missing_ok=True)
     write_bytes(out / RUN, json.dumps(mine, indent=2).encode())
 
 
