@@ -34,7 +34,7 @@ from hmrtk.toolkit.shards.buffers import Buffers
 from hmrtk.toolkit.shards.cropper import CropBatch, decode_picture
 from hmrtk.toolkit.shards.schema import array_shape
 from hmrtk.toolkit.shards.streams import ReaderError, ShardStream
-from hmrtk.toolkit.shards.tensors import widened
+from hmrtk.toolkit.shards.tensors import widen
 from hmrtk.toolkit.shards.windows import Slot
 
 AHEAD = 2
@@ -170,21 +170,21 @@ class ShardBatches(IterableDataset):
         return _Started(slots, narrow if crops is None else crops.columns, wide, crops, work)
 
     def _decode(self, slots: list[Slot], wide: dict[str, torch.Tensor], part: slice, crops: CropBatch | None) -> None:
+        cropper = self.dataset.cropper
+        arrays = {name: tensor.numpy() for name, tensor in wide.items()}
         for row in range(*part.indices(len(slots))):
-            window, place = slots[row]
-            room = {name: tensor[row] for name, tensor in wide.items()}
-            if crops is not None and self.dataset.cropper is not None:
-                arrays = {name: tensor.numpy() for name, tensor in room.items()}
-                self.dataset.cropper.fill(crops, row, slots[row], arrays)
+            if crops is not None and cropper is not None:
+                cropper.fill(crops, row, slots[row], {name: array[row] for name, array in arrays.items()})
                 continue
-            for name, out in room.items():
+            window, place = slots[row]
+            for name, array in arrays.items():
                 value = window.value(name, place)
                 if name == "image":
-                    decode_picture(value, out.numpy(), window.name(place))
-                elif out.dtype == torch.float32:
-                    widened(value, out)
+                    decode_picture(value, array[row], window.name(place))
+                elif array.dtype == np.float32:
+                    widen(value, array[row])
                 else:
-                    out.numpy()[...] = value
+                    array[row] = value
 
     def _finish(self, started: _Started) -> dict[str, Any]:
         """The batch, when its parts are done."""

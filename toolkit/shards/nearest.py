@@ -3,9 +3,9 @@
 In: bodies, such as those of a batch after augmentation. Out: label, distance, distance to the singular prototype. Used
 by ``Cropper``: a mirrored or turned body has another nearest prototype than the one that its shard names.
 
-The prototypes are posed once. A body is posed and compared with all of them in float32, in eight partial sums per 512
-numbers; what this can be off by is bounded, and every prototype within the bound of the best is compared again in
-float64, term by term. So labels are those of a full float64 search, ties included.
+The prototypes are posed once. A body is posed and compared with all of them in float32, 512 numbers at a time, until it
+is clear that another is nearer; what the sums can be off by is bounded, and every prototype within the bound of the best
+is compared again in float64, term by term. So labels are those of a full float64 search, ties included.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from hmrtk.toolkit.prototypes.vertex_kernels import mean_length, weighted_square
 
 _PIECE = 512
 """Numbers that are added in float32 before their sum goes into a float64."""
-_SUM_ERROR = 2.0**-16
-"""Relative error of such a sum: 512 additions of 2^-24 at most, and as much again for the squares."""
-_ROUNDING = 2.0**-23
-"""Of a weighted coordinate and of a difference, relative to the largest that there is."""
+_SUM_ERROR = 2.0**-14
+"""Relative error of such a sum, in whatever order: 512 additions of 2^-24 each, and twice that."""
+_ROUNDING = 2.0**-22
+"""Of two weighted coordinates and their difference, relative to the largest that there are: three of 2^-24 or 2^-23."""
 
 
 class Nearest(NamedTuple):
@@ -72,13 +72,9 @@ class NearestPrototype:
         if self.method != "3dh":
             weights = vertex_weights(body, self.prototypes.metadata.get("weights") or P3DH_WEIGHTS).astype(np.float64)
         posed = pose_prototypes(body, self.prototypes.parameters)
-        return _Tables(
-            posed,
-            pose_prototypes(body, self.prototypes.singular)[0],
-            weights**2,
-            weights.astype(np.float32),
-            (posed * weights.astype(np.float32)[:, None]).reshape(len(posed), -1),
-        )
+        singular, single = pose_prototypes(body, self.prototypes.singular)[0], weights.astype(np.float32)
+        weighted = (posed * single[:, None]).reshape(len(posed), -1)
+        return _Tables(posed, singular, weights**2, single, weighted, float(np.abs(weighted).max()))
 
     def __call__(self, bodies: BodyParameters, singular: bool = True) -> Nearest:
         """Label bodies, all finite; ``transl`` does not matter.
@@ -92,14 +88,14 @@ class NearestPrototype:
         if self.method == "naive":
             found.label[:] = nearest_parameters(bodies, self.prototypes.parameters)[0]
         else:
-            _search(posed, tables.posed, tables.squares, tables.weights, tables.weighted, found.label)
+            _search(posed, tables.posed, tables.squares, tables.weights, tables.weighted, tables.reach, found.label)
         _measure(posed, tables.posed, tables.singular, singular, *found)
         return found
 
 
 class _Tables(NamedTuple):
     """posed (K, V, 3) and singular (V, 3) float32 metres; squared weights (V,) float64, weights (V,) float32; weighted
-    coordinates (K, 3V) float32.
+    coordinates (K, 3V) float32 and the largest of them.
     """
 
     posed: NDArray[np.float32]
@@ -107,11 +103,14 @@ class _Tables(NamedTuple):
     squares: NDArray[np.float64]
     weights: NDArray[np.float32]
     weighted: NDArray[np.float32]
+    reach: float
 
 
 @njit(cache=True, nogil=True)
-def _search(vertices, centres, squares, weights, weighted, label):  # type: ignore[no-untyped-def]
-    """label (n,): the centre with the least γ in float64; ties go to the lowest index."""
+def _search(vertices, centres, squares, weights, weighted, reach, label):  # type: ignore[no-untyped-def]
+    """label (n,): the centre with the least γ in float64; ties go to the lowest index. ``reach``: the largest number of
+    ``weighted``.
+    """
     count = centres.shape[0]
     own, rough = np.empty(weighted.shape[1], np.float32), np.empty(count)
     for n in range(vertices.shape[0]):
@@ -120,13 +119,14 @@ def _search(vertices, centres, squares, weights, weighted, label):  # type: igno
             for x in range(3):
                 own[3 * v + x] = vertices[n, v, x] * weights[v]
                 most = max(most, abs(own[3 * v + x]))
+        off = (most + reach) * _ROUNDING * np.sqrt(own.size)  # metres: what rounding can change a distance by
+        best, farthest = np.inf, np.inf
         for k in range(count):
-            rough[k] = _rough_square(own, weighted[k])
-        best, limit = np.inf, rough.min()
-        off = 4 * most * _ROUNDING * np.sqrt(own.size)  # metres: how far the rounded bodies are from the true ones
+            rough[k] = _rough_square(own, weighted[k], farthest)
+            high = np.sqrt(rough[k] * (1 + _SUM_ERROR)) + off  # this centre is not farther than that
+            farthest = min(farthest, (high + off) ** 2 / (1 - _SUM_ERROR))  # and others are, whose sum is greater
         for k in range(count):
-            low = np.sqrt(rough[k] * (1 - _SUM_ERROR)) - off
-            if low * low <= (np.sqrt(limit * (1 + _SUM_ERROR)) + off) ** 2 or low < 0:
+            if rough[k] <= farthest:
                 gamma = weighted_square(vertices[n], centres[k], squares)
                 if gamma < best:
                     best = gamma
@@ -134,8 +134,10 @@ def _search(vertices, centres, squares, weights, weighted, label):  # type: igno
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _rough_square(a, b):  # type: ignore[no-untyped-def]
-    """Squared distance of two float32 vectors; ``fastmath`` lets the partial sums lie side by side."""
+def _rough_square(a, b, enough):  # type: ignore[no-untyped-def]
+    """Squared distance of two float32 vectors, or part of it when that is more than ``enough``; ``fastmath`` lets the
+    partial sums lie side by side.
+    """
     total = 0.0
     for start in range(0, a.size, _PIECE):
         x, y = a[start : start + _PIECE], b[start : start + _PIECE]  # indices from 0 need no check for being negative
@@ -144,6 +146,8 @@ def _rough_square(a, b):  # type: ignore[no-untyped-def]
             difference = x[i] - y[i]
             part += difference * difference
         total += part
+        if total > enough:
+            break
     return total
 
 
