@@ -167,7 +167,7 @@ def build_prototypes(
 
 
 @click.command("build-shards")
-@click.option("--images", type=PLACE, help="Folder that image_path in the records is relative to.")
+@click.option("--images", type=PLACE, help="Folder, archive or video that image_path is relative to.")
 @click.option(
     "--synthesise/--no-synthesise",
     default=None,

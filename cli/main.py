@@ -20,9 +20,9 @@ import click
 from hmrtk.toolkit.errors import HmrtkError
 
 COMMANDS = {
-    "quickstart": ("hmrtk.cli.quickstart:quickstart", "Run the whole path on the embedded data and show the report."),
+    "quickstart": ("hmrtk.cli.quickstart:quickstart", "Run the whole path on the embedded data: two networks and a report."),
     "doctor": ("hmrtk.cli.doctor:doctor", "Tell what is installed, found and missing."),
-    "datasets": ("hmrtk.cli.datasets:datasets", "List, show and verify the datasets hmrtk knows."),
+    "datasets": ("hmrtk.cli.datasets:datasets", "List, show, download and verify the datasets hmrtk knows."),
     "ingest": ("hmrtk.cli.data:ingest", "Read raw files into record tables."),
     "build-prototypes": ("hmrtk.cli.data:build_prototypes", "Cluster bodies into prototypes (P3DH K-Means)."),
     "sweep-prototypes": (

@@ -23,7 +23,7 @@ atlas_option = click.option(
     help="The body's 24 charts, its one-piece atlas, or UV_Processed.mat, an OBJ with UVs, an atlas file.",
 )
 
-images_option = click.option("--images", type=PLACE, help="Folder that image_path in the records is relative to.")
+images_option = click.option("--images", type=PLACE, help="Folder, archive or video that image_path is relative to.")
 
 
 @click.command("render-iuv")

@@ -77,6 +77,7 @@ DOORS = {
         "cli.doctor",
     ),
     "lightning": ("models.train",),
+    "pycocotools": ("toolkit.evaluation.coco_ap",),
     "timm": ("models.backbone",),
     "torchmetrics": ("models.metrics",),
     "sklearn": ("reports.embedding", "toolkit.prototypes.estimator", "toolkit.prototypes.sweep"),
