@@ -27,6 +27,11 @@ PACKAGES = (
     "opencv-python-headless",
     "simplejpeg",
     "safetensors",
+    "timm",
+    "lightning",
+    "torchmetrics",
+    "pycocotools",
+    "tensorboard",
     "matplotlib",
 )
 GPU_ROOT = Path("/proc/driver/nvidia/gpus")

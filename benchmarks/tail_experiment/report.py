@@ -1,0 +1,232 @@
+"""The tables and figures of the experiment, from the rows that ``run.py`` wrote. Trains nothing.
+
+Run ``python benchmarks/tail_experiment/report.py``. It reads ``reports/results/tail_experiment/seed*.parquet`` and
+writes ``tables.md``, ``summary.json`` and figures beside them. Of the attempts to make the memory pay, the one with the
+least error on the validation rows' T-10 % is chosen, and only its test numbers are written.
+
+Differences are paired by row and seed. Intervals: whole clips are drawn (10 000 times), and within each draw whole
+seeds, so they hold what changes with the clip and with the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from arms import ARMS, AUXILIARY, BASELINE, HEADLINE, STAGE_ONE
+from numpy.typing import NDArray
+from run import RESULTS
+
+from hmrtk.reports.figures import curves
+from hmrtk.toolkit.evaluation.tail import balanced_mean, equal_count_bins, tail_subset
+from hmrtk.toolkit.records.artefact import write_bytes
+
+Array = NDArray[Any]
+DRAWS = 10_000
+BINS = 12
+TAILS = (5.0, 10.0)
+
+
+class Results:
+    """All seeds of one split: columns by name, and errors as (seeds, rows)."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        tables = [pq.read_table(path) for path in sorted(folder.glob("seed*.parquet"))]
+        if not tables:
+            raise SystemExit(f"{folder}: no seed*.parquet; run run.py first")
+        inside = np.array(tables[0]["split"].to_pylist()) == split
+        self.columns = [
+            {name: np.asarray(t[name].to_pylist() if name in ("clip", "action") else t[name].to_numpy())[inside]
+             for name in t.column_names if name not in ("sample_id", "split")} for t in tables
+        ]  # fmt: skip
+        self.distance = self.columns[0]["distance"]
+        self.clip = self.columns[0]["clip"]
+
+    def seeds(self, *arms: str) -> list[int]:
+        """Seeds for which all these arms are done."""
+        return [s for s, c in enumerate(self.columns) if all(f"{arm}.pve" in c for arm in arms)]
+
+    def errors(self, arm: str, seeds: list[int], metric: str = "pve") -> Array:
+        """(seeds, rows) mm."""
+        return np.stack([self.columns[s][f"{arm}.{metric}"].astype(np.float64) for s in seeds])
+
+    def subset(self, which: str) -> Array:
+        """Rows of ``full``, or of ``T-x`` by one of the two distances."""
+        if which == "full":
+            return np.arange(len(self.distance))
+        name, _, percent = which.partition(" ")
+        axis = self.columns[0]["distance_without_orientation"] if name == "pose" else self.distance
+        return tail_subset(axis, float(percent))
+
+    def accuracy(self, arm: str, rows: Array) -> float | None:
+        """Share of rows whose chosen prototype is the nearest one, over all seeds."""
+        found = [c for c in self.columns if f"{arm}.prototype" in c]
+        if not found:
+            return None
+        return float(np.mean([(c[f"{arm}.prototype"] == c[f"{arm}.label"])[rows].mean() for c in found]))
+
+
+SUBSETS = ("full", *(f"T {x:g}" for x in TAILS), *(f"pose {x:g}" for x in TAILS[1:]))
+NAMES = {"full": "Full", "T 5": "T-5%", "T 10": "T-10%", "pose 10": "T-10% without orientation"}
+
+
+def difference(results: Results, arm: str, against: str, rows: Array, seed: int = 0) -> dict[str, float] | None:
+    """Mean difference in mm (negative: ``arm`` is better), its sd over seeds, and the 95 % interval."""
+    seeds = results.seeds(arm, against)
+    if not seeds:
+        return None
+    delta = (results.errors(arm, seeds) - results.errors(against, seeds))[:, rows]  # (S, R)
+    _, clip = np.unique(results.clip[rows], return_inverse=True)
+    sums = np.stack([np.bincount(clip, row, clip.max() + 1) for row in delta])  # (S, clips)
+    sizes = np.bincount(clip).astype(float)
+    rng = np.random.default_rng(seed)
+    draws = np.empty(DRAWS)
+    for number in range(DRAWS):
+        some = rng.integers(0, len(sizes), len(sizes))
+        which = rng.integers(0, len(seeds), len(seeds))
+        draws[number] = sums[which][:, some].sum() / (len(seeds) * sizes[some].sum())
+    low, high = np.quantile(draws, [0.025, 0.975])
+    spread = float(delta.mean(axis=1).std(ddof=1)) if len(seeds) > 1 else float("nan")
+    return {"mean": float(delta.mean()), "sd": spread, "low": float(low), "high": float(high), "seeds": len(seeds)}
+
+
+def arm_row(results: Results, arm: str) -> dict[str, Any]:
+    """One arm's numbers."""
+    seeds = results.seeds(arm)
+    row: dict[str, Any] = {
+        "arm": arm,
+        "meaning": ARMS[arm].meaning if arm in ARMS else "stage one alone",
+        "seeds": len(seeds),
+    }
+    for which in SUBSETS:
+        rows = results.subset(which)
+        errors = results.errors(arm, seeds)[:, rows].mean(axis=1)
+        row[which] = {"mean": float(errors.mean()), "sd": float(errors.std(ddof=1)) if len(seeds) > 1 else float("nan")}
+        if arm not in (STAGE_ONE, BASELINE):
+            row[f"{which} against {BASELINE}"] = difference(results, arm, BASELINE, rows)
+            row[f"{which} against {AUXILIARY}"] = (
+                difference(results, arm, AUXILIARY, rows) if arm != AUXILIARY else None
+            )
+    row["balanced"] = float(np.mean([balanced_mean(e, results.distance) for e in results.errors(arm, seeds)]))
+    row["accuracy"] = results.accuracy(arm, results.subset("full"))
+    row["accuracy on T-10%"] = results.accuracy(arm, results.subset("T 10"))
+    if arm in ARMS:
+        assigned = results.columns[0].get(f"assigned.{ARMS[arm].prototypes}")
+        row["distance to the nearest prototype"] = None if assigned is None else 1000 * float(assigned.mean())
+    return row
+
+
+def chosen(validation: Results) -> str | None:
+    """The attempt with the least error on validation's T-10 %, among those that every seed has."""
+    rows = validation.subset("T 10")
+    done = [a for a in ARMS if ARMS[a].kind == "attempt" and validation.seeds(a)]
+    most = max((len(validation.seeds(a)) for a in done), default=0)
+    whole = [a for a in done if len(validation.seeds(a)) == most]
+    return min(whole, key=lambda a: validation.errors(a, validation.seeds(a))[:, rows].mean(), default=None)
+
+
+def shown(value: Any, digits: int = 1) -> str:
+    """A number for a table."""
+    if value is None:
+        return "–"
+    if isinstance(value, dict) and "low" in value:
+        return f"{value['mean']:+.{digits}f} [{value['low']:+.{digits}f}, {value['high']:+.{digits}f}]"
+    if isinstance(value, dict):
+        return f"{value['mean']:.{digits}f}" + ("" if np.isnan(value["sd"]) else f" ± {value['sd']:.{digits}f}")
+    return f"{value:.2f}" if 0 <= value <= 1 else f"{value:.{digits}f}"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def tables(test: Results, validation: Results) -> tuple[str, dict[str, Any]]:
+    """The page and the numbers behind it."""
+    winner = chosen(validation)
+    paper = [a for a in (STAGE_ONE, *ARMS) if test.seeds(a) and (a == STAGE_ONE or ARMS[a].kind != "attempt")]
+    rows = {arm: arm_row(test, arm) for arm in [*paper, *([winner] if winner else [])]}
+    head = [
+        "arm",
+        "seeds",
+        *(NAMES[s] for s in SUBSETS),
+        "balanced",
+        "right prototype (all / T-10%)",
+        "mm to prototype",
+    ]
+    whole = [
+        [r["meaning"], str(r["seeds"]), *(shown(r[s]) for s in SUBSETS), shown(r["balanced"]),
+         f"{shown(r['accuracy'])} / {shown(r['accuracy on T-10%'])}", shown(r.get("distance to the nearest prototype"))]
+        for r in rows.values()
+    ]  # fmt: skip
+    parts = ["### MPVPE in mm on the test clips, mean over seeds ± sd\n", markdown(head, whole)]
+    for against in (BASELINE, AUXILIARY):
+        lines = [
+            [r["meaning"], *(shown(r.get(f"{s} against {against}")) for s in SUBSETS)]
+            for a, r in rows.items() if a not in (STAGE_ONE, against) and r.get(f"full against {against}")
+        ]  # fmt: skip
+        title = f"### Difference in mm against “{ARMS[against].meaning}” (negative: better), 95 % interval\n"
+        parts += [title, markdown(["arm", *(NAMES[s] for s in SUBSETS)], lines)]
+    headline = {f"{arm} against {other}": difference(test, arm, other, test.subset("T 10")) for arm, other in HEADLINE}
+    parts.append("### Headline comparisons, fixed beforehand: T-10%\n")
+    parts.append(markdown(["comparison", "mm"], [[name, shown(value)] for name, value in headline.items()]))
+    attempts = [a for a in ARMS if ARMS[a].kind == "attempt" and validation.seeds(a)]
+    lines = []
+    for arm in (BASELINE, "p3dh-10", *attempts):
+        if seeds := validation.seeds(arm):
+            means = [validation.errors(arm, seeds)[:, validation.subset(s)].mean() for s in SUBSETS]
+            lines.append([ARMS[arm].meaning, str(len(seeds)), *(f"{mean:.1f}" for mean in means)])
+    parts.append("### Attempts to make the memory pay: MPVPE in mm on the validation clips\n")
+    parts.append(markdown(["arm", "seeds", *(NAMES[s] for s in SUBSETS)], lines))
+    parts.append(f"Chosen there: {ARMS[winner].meaning if winner else 'none yet'}.\n")
+    return "\n".join(parts), {"arms": rows, "headline": headline, "chosen": winner}
+
+
+def figures(test: Results, folder: Path) -> None:
+    """PM-Net's Fig. 1(b) and Fig. 5 for these arms; the bands are the seeds' standard deviations."""
+    bins = equal_count_bins(test.distance, BINS)
+    x = 1000 * np.array([test.distance[bins.index == b].mean() for b in range(BINS)])
+    names = [arm.meaning for arm in ARMS.values()]
+
+    def drawn(arms: list[str], values: Callable[[str], Array], zero: bool, *words: str) -> None:
+        per_seed = {ARMS[a].meaning: np.stack([bins.means(row) for row in values(a)]) for a in arms}
+        lines = {name: rows.mean(axis=0) for name, rows in per_seed.items()}
+        bands = {n: (lines[n] - rows.std(axis=0), lines[n] + rows.std(axis=0)) for n, rows in per_seed.items()}
+        name, title, label = words
+        chart = curves(x, lines, name, title, "", ("mm to the mean body", label), names, bands, zero=zero)
+        write_bytes(folder / f"{chart.name}.png", chart.png)
+
+    shown = [a for a in (BASELINE, "p3dh-10", "p3dh-50", "label-10") if test.seeds(a)]
+    words = ("error_by_distance", "Error against distance to the mean body", "MPVPE, mm")
+    drawn(shown, lambda a: test.errors(a, test.seeds(a)), False, *words)
+    memories = [a for a in ("p3dh-10", "3dh-10", "random-10", "naive-10") if test.seeds(a, BASELINE)]
+
+    def reduction(arm: str) -> Array:
+        seeds = test.seeds(arm, BASELINE)
+        return test.errors(BASELINE, seeds) - test.errors(arm, seeds)
+
+    if memories:
+        words = ("reduction_by_distance", "Error reduction against the single prototype", "mm less than the baseline")
+        drawn(memories, reduction, True, *words)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    folder = parser.parse_args().results
+    test, validation = Results(folder, "test"), Results(folder, "val")
+    page, summary = tables(test, validation)
+    write_bytes(folder / "tables.md", page.encode())
+    write_bytes(folder / "summary.json", json.dumps(summary, indent=2).encode())
+    figures(test, folder)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
