@@ -10,7 +10,17 @@ import pytest
 
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.records.crops import REGION_FACTOR
-from hmrtk.toolkit.shards.augmentation import DEGREE, MULTI_CROPS, Augmentation, Change, augmentation
+from hmrtk.toolkit.shards.augmentation import (
+    _GOLDEN,
+    DEGREE,
+    DRAWS,
+    MULTI_CROPS,
+    Augmentation,
+    Change,
+    _mixed,
+    augmentation,
+    random_numbers,
+)
 
 PRESETS = ("none", "spin", "pymaf", "pmnet", "danet", "decomr", "cliff", "best_of_both")
 
@@ -53,6 +63,33 @@ def test_a_seed_gives_the_same_changes_and_settings_do_not_shift_later_draws():
     assert drawn("spin", 30, seed=7) != drawn("spin", 30, seed=8)
     plain, occluded = drawn("spin", 30), drawn("best_of_both", 30)
     assert [replace(change, occluder_seed=None) for change in occluded] == plain
+
+
+def test_changes_of_many_rows_are_those_of_each():
+    numbers = np.random.default_rng(3).random((50, DRAWS))
+    many = augmentation("best_of_both").changes(numbers)
+    for row, one in enumerate(numbers):
+        assert many.row(row) == augmentation("best_of_both").changes(one[None]).row(0)
+
+
+def test_random_numbers_follow_from_the_words_and_are_even():
+    words = np.stack(np.meshgrid(np.arange(4), np.arange(2000), indexing="ij"), -1).reshape(-1, 2)
+    numbers = random_numbers(words, DRAWS)
+    assert np.array_equal(random_numbers(words[777:780], DRAWS), numbers[777:780])
+    assert np.array_equal(random_numbers(words, 3), numbers[:, :3])
+    assert 0 <= numbers.min() < 1e-3 < 0.999 < numbers.max() < 1
+    assert len(np.unique(numbers)) == numbers.size
+    counts = np.stack([np.histogram(column, 16, (0, 1))[0] for column in numbers.T])
+    assert np.abs(counts - 500).max() < 5 * np.sqrt(500)  # 8000 numbers in 16 bins
+    neighbours = np.corrcoef(np.concatenate([numbers[:-1], numbers[1:]], axis=1).T)
+    assert np.abs(neighbours - np.eye(2 * DRAWS)).max() < 0.06
+
+
+def test_splitmix_by_its_published_numbers():
+    """Seed 0 of the reference implementation gives these first outputs."""
+    published = (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F)
+    steps = np.arange(1, 4, dtype=np.uint64) * _GOLDEN
+    assert [int(value) for value in _mixed(steps)] == list(published)
 
 
 def test_a_change_survives_json():

@@ -35,7 +35,7 @@ from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.errors import BodyMismatchError
 from hmrtk.toolkit.geometry.camera import CROP_SIZE
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
-from hmrtk.toolkit.shards.augmentation import Augmentation, Change, Changes, augmentation
+from hmrtk.toolkit.shards.augmentation import DRAWS, Augmentation, Change, Changes, augmentation, random_numbers
 from hmrtk.toolkit.shards.augmented_row import (
     MAP_SIZE,
     CropFormat,
@@ -174,7 +174,12 @@ class Cropper:
 
     def change(self, key: RowKey) -> Change:
         """The change of a row."""
-        return self.augmentation.draw(np.random.default_rng([_CHANGE, self.seed, *key]))
+        return self.changes([key]).row(0)
+
+    def changes(self, keys: Sequence[RowKey]) -> Changes:
+        """Those of several rows."""
+        words = np.array([(_CHANGE, self.seed, *key) for key in keys], np.int64)
+        return self.augmentation.changes(random_numbers(words, DRAWS))
 
     def row(self, row: Mapping[str, Any], key: RowKey, labelled_by: str | None = None) -> dict[str, Any]:
         """The changed row (``augmented_row.apply``) with its label, and ``row_number``.
@@ -196,7 +201,7 @@ class Cropper:
         Args:
             rows: narrow columns, (B, …) arrays or lists of text.
         """
-        changes = Changes.of([self.change(key) for key in keys])
+        changes = self.changes(keys)
         window = Window.of(rows, changes)
         columns = {**rows, **narrow_columns(rows, window, self.form)}
         self._normalise(columns)

@@ -4,8 +4,8 @@ In: bodies, such as those of a batch after augmentation. Out: label, distance, d
 by ``Cropper``: a mirrored or turned body has another nearest prototype than the one that its shard names.
 
 The prototypes are posed once. A body is posed and compared with all of them in float32, 512 numbers at a time, until it
-is clear that another is nearer; what the sums can be off by is bounded, and every prototype within the bound of the best
-is compared again in float64, term by term. So labels are those of a full float64 search, ties included.
+is clear that another is nearer; what the sums can be off by is bounded, and every prototype within the bound of the
+best is compared again in float64, term by term. So labels are those of a full float64 search, ties included.
 """
 
 from __future__ import annotations
