@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from hmrtk.models.config import TrainConfig, validated
 from hmrtk.models.hmr import HMR
 from hmrtk.models.networks import build_network
+from hmrtk.models.weights import read_state
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import BodyMismatchError, InputError
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
@@ -90,7 +91,7 @@ def load_checkpoint(folder: Path, body: BodyModel) -> Checkpoint:
     prototypes = PrototypeSet.load(folder / PROTOTYPES)
     network = build_network(config, prototypes, body, weights=False)
     try:
-        network.load_state_dict(load_file(str(folder / WEIGHTS)))
+        network.load_state_dict(read_state(folder / WEIGHTS))
     except RuntimeError as error:
         raise InputError(folder / WEIGHTS, "does not fit config.yaml", str(error).splitlines()[-1].strip()) from None
     network.memory.choose(test_selection(config, bool(about.get("memory"))))
