@@ -13,6 +13,8 @@ from hmrtk.cli.console import Console
 from hmrtk.cli.options import PATH, PLACE, Selection, selects_records
 
 if TYPE_CHECKING:
+    from hmrtk.reports.photographs import Photographs
+    from hmrtk.reports.picture_plane import PlaneTruth
     from hmrtk.toolkit.body.model import BodyModel
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
@@ -47,7 +49,7 @@ def _named_files(_ctx: click.Context, _parameter: click.Parameter, values: tuple
 
 
 protocol_option = click.option(
-    "--protocol", default="hmrtk", show_default=True, help="hmrtk, spin, vibe, decomr, mmhuman3d, 4dhumans or bedlam."
+    "--protocol", default="hmrtk", show_default=True, help="Name of a protocol; an unknown one lists them."
 )
 
 
@@ -68,6 +70,17 @@ protocol_option = click.option(
 @click.option("--k", type=click.IntRange(min=1), help="K of the default prototypes; default: the dataset's.")
 @click.option("--rarest", type=click.IntRange(min=1), default=24, show_default=True, help="Rarest samples to draw.")
 @protocol_option
+@click.option("--images", type=PLACE, metavar="DIR", help="Photographs of the records: galleries show them.")
+@click.option("--shards", type=PLACE, metavar="DIR", help="Shards with the records' pictures: galleries show them.")
+@click.option("--coco", type=PLACE, metavar="FILE", help="COCO's person_keypoints_*.json: keypoint AP by OKS.")
+@click.option("--masks", type=PATH, metavar="DIR", help="Masks of LSP (UPi-S1h): foreground and part segmentation.")
+@click.option(
+    "--spin-parts", type=PATH, metavar="DIR", help="SPIN's vertex_texture.npy and cube_parts.npy for --masks."
+)
+@click.option("--dense", type=PLACE, metavar="FILE", help="Side table of marked surface points: AUC up to 10 cm.")
+@click.option(
+    "--atlas", default="charts", show_default=True, help="Charts of --dense: the body's own, or UV_Processed.mat."
+)
 @click.option("--out", type=PATH, help="Folder of the report; default: <workspace>/reports/<dataset>-<split>.")
 @selects_records("test")
 @click.pass_obj
@@ -82,9 +95,19 @@ def tail_report(
     k: int | None,
     rarest: int,
     protocol: str,
+    images: Place | None,
+    shards: Place | None,
+    coco: Place | None,
+    masks: Path | None,
+    spin_parts: Path | None,
+    dense: Place | None,
+    atlas: str,
     out: Path | None,
 ) -> None:
-    """Report what happens on rare poses: the tail of a dataset, and errors on it for any system's predictions."""
+    """Report what happens on rare poses: the tail of a dataset, and errors on it for any system's predictions.
+
+    Predictions may cover more than is measured: those for records without a body are counted and passed over.
+    """
     from hmrtk.reports.tail import build_tail_report
     from hmrtk.toolkit import pipeline
     from hmrtk.toolkit.evaluation.predictions import Predictions
@@ -93,8 +116,11 @@ def tail_report(
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet, from_spin_mean_params
     from hmrtk.toolkit.records.artefact import provenance
 
+    if images is not None and shards is not None:
+        raise click.UsageError("--images and --shards are two sources of the same pictures: give one")
     measured = protocol_named(protocol)
-    body, records, name = selection.load(console.workspace)
+    body, everything, name = selection.load(console.workspace)
+    records = everything.take(measured.rows(everything)) if predictions else everything
     memory = PrototypeSet.load(prototypes) if prototypes else default_prototypes(console, selection, body, name, k)
     records, labels = pipeline.labelled(records, memory, body, console.progress)
     origin = memory.singular_set()
@@ -111,7 +137,9 @@ def tail_report(
         labels,
         body,
         out,
-        predictions={system: _for(records, Predictions.read(path), selection) for system, path in predictions.items()},
+        predictions={
+            system: _for(everything, Predictions.read(path), selection) for system, path in predictions.items()
+        },
         baseline=baseline,
         tails=tails,
         protocol=measured,
@@ -119,13 +147,39 @@ def tail_report(
         provenance=provenance("tail-report", config, body.fingerprint, inputs, selection.seed),
         progress=console.progress,
         body_of_gender=body_of_gender(selection.body_path),
+        everything=everything,
+        plane=_plane_truth(body, coco, masks, spin_parts, dense, atlas),
+        photographs=_photographs(images, shards),
     )
     console.result(report, report_lines(report, out))
 
 
-def _for(records: RecordTable, predictions: Predictions, selection: Selection) -> Predictions:
-    """The predictions of the records in use: with ``--limit``, those of the other rows are not missed."""
-    return predictions if selection.limit is None else predictions.take(predictions.match(records, unknown="ignore"))
+def _for(everything: RecordTable, predictions: Predictions, selection: Selection) -> Predictions:
+    """The predictions of the records in use: with ``--limit``, those of the other rows are not asked for."""
+    import numpy as np
+
+    if selection.limit is None:
+        return predictions
+    known = set(everything.sample_ids)
+    return predictions.take(np.flatnonzero([name in known for name in predictions.sample_ids]))
+
+
+def _plane_truth(
+    body: BodyModel, coco: Place | None, masks: Path | None, spin_parts: Path | None, dense: Place | None, atlas: str
+) -> PlaneTruth:
+    """What the metrics of the picture's plane are measured against."""
+    from hmrtk.reports.picture_plane import PlaneTruth
+    from hmrtk.toolkit.maps.atlas_choice import chosen_atlas
+
+    return PlaneTruth(coco, masks, spin_parts, dense, None if dense is None else chosen_atlas(atlas, body))
+
+
+def _photographs(images: Place | None, shards: Place | None) -> Photographs | None:
+    from hmrtk.reports.photographs import OriginalPhotographs, ShardPhotographs
+
+    if images is not None:
+        return OriginalPhotographs(images)
+    return None if shards is None else ShardPhotographs(shards)
 
 
 def default_prototypes(
@@ -164,4 +218,9 @@ def body_of_gender(path: Path | None) -> Callable[[str], BodyModel]:
 
 def report_lines(report: dict[str, Any], out: Path) -> list[str]:
     """A finished report in a few words."""
-    return [*(f"{fact['value']:>16}  {fact['meaning']}" for fact in report["facts"]), f"open {out / 'index.html'}"]
+    lines = [f"{fact['value']:>16}  {fact['meaning']}" for fact in report["facts"]]
+    passed = {name: about["passed_over"] for name, about in report.get("predictions", {}).items()}
+    lines += [
+        f"{name}: {count} predictions are for records that are not measured" for name, count in passed.items() if count
+    ]
+    return [*lines, f"open {out / 'index.html'}"]

@@ -7,7 +7,7 @@ and are shown in millimetres: the mean over 6890 vertices of the Euclidean dista
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ MM = 1000.0
 QUANTILES = (50, 90, 95, 99)
 NO_ACTION = "(none)"
 SHOWN_ACTIONS = 18
+UNTURNED = " by pose"
+"""Ending of the names of tails by distance without orientation."""
 
 Array = NDArray[Any]
 
@@ -37,6 +39,8 @@ class Distances:
         action: (N,) names; ``(none)`` where the record has none.
         tails: name → rows of each T-x%, farthest first; widest first. ``Full`` is not among them.
         k: number of prototypes.
+        unturned: (N,) mm to the singular prototype if every sample had that one's orientation; empty: not measured.
+        unturned_tails: name → rows of each T-x% by ``unturned``, as ``tails``.
     """
 
     singular: NDArray[np.float64]
@@ -45,16 +49,28 @@ class Distances:
     action: NDArray[Any]
     tails: dict[str, NDArray[np.int64]]
     k: int
+    unturned: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    unturned_tails: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, singular_m: Array, assigned_m: Array, label: Array, action: Array, tails: Sequence[float], k: int
+        cls,
+        singular_m: Array,
+        assigned_m: Array,
+        label: Array,
+        action: Array,
+        tails: Sequence[float],
+        k: int,
+        unturned_m: Array | None = None,
     ) -> Distances:
         """From metres; ``tails`` are percentages."""
-        singular = MM * np.asarray(singular_m, np.float64)
+        singular, percents = MM * np.asarray(singular_m, np.float64), sorted(set(tails), reverse=True)
         names = np.array([str(a) if a is not None and a == a else NO_ACTION for a in action], object)
-        subsets = {tail_name(x): tail_subset(singular, x) for x in sorted(set(tails), reverse=True)}
-        return cls(singular, MM * np.asarray(assigned_m, np.float64), np.asarray(label, np.int64), names, subsets, k)
+        subsets = {tail_name(x): tail_subset(singular, x) for x in percents}
+        unturned = MM * np.asarray(() if unturned_m is None else unturned_m, np.float64)
+        posed = {tail_name(x) + UNTURNED: tail_subset(unturned, x) for x in percents if len(unturned)}
+        assigned = MM * np.asarray(assigned_m, np.float64)
+        return cls(singular, assigned, np.asarray(label, np.int64), names, subsets, k, unturned, posed)
 
     def __len__(self) -> int:
         return len(self.singular)
@@ -63,6 +79,11 @@ class Distances:
     def subsets(self) -> dict[str, NDArray[np.int64]]:
         """``Full``, then every T-x%, widest first."""
         return {"Full": np.arange(len(self)), **self.tails}
+
+    @property
+    def every_subset(self) -> dict[str, NDArray[np.int64]]:
+        """``subsets``, then every T-x% by distances without orientation."""
+        return {**self.subsets, **self.unturned_tails}
 
     @property
     def narrowest(self) -> str:
@@ -141,6 +162,29 @@ def tail_table(distances: Distances) -> Table:
         f"Reduction: how much nearer the assigned prototype is than the singular one, on average. {HOW}"
     )
     return Table("tails", "T-x% subsets", caption, columns, rows)
+
+
+def orientation_table(distances: Distances) -> Table:
+    """The tail by distance with and without orientation: thresholds, and how many samples are in both."""
+    columns = [
+        Column("subset", "Subset"),
+        Column("samples", "Samples"),
+        Column("with", "From distance", "mm", 1),
+        Column("without", "From distance without orientation", "mm", 1),
+        Column("shared", "In both tails", "%", 1),
+    ]
+    rows: list[dict[str, Any]] = []
+    for name, index in distances.tails.items():
+        posed = distances.unturned_tails[name + UNTURNED]
+        ends = {"with": distances.singular[index].min(), "without": distances.unturned[posed].min()}
+        shared = 100 * len(np.intersect1d(index, posed)) / len(index)
+        rows.append({"subset": name, "samples": len(index), **ends, "shared": shared})
+    caption = (
+        "Without orientation: every sample is first turned as the singular prototype is, so that only pose and shape "
+        "make it rare. “In both tails” says how much of T-x% is rare for its pose, and not for the view alone. "
+        f"Tables call these tails “T-x%{UNTURNED}”. {HOW}"
+    )
+    return Table("orientation", "The tail with and without orientation", caption, columns, rows)
 
 
 def action_table(distances: Distances) -> Table:

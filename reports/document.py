@@ -7,6 +7,7 @@ by ``tail`` and ``prototypes``, which also write the same content as files and J
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -15,10 +16,11 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from PIL import Image
 
 from hmrtk.reports.figures import Chart
 from hmrtk.reports.gallery import Gallery
-from hmrtk.reports.tables import Column, Table, plain, shown
+from hmrtk.reports.tables import Column, Table, is_published, plain, shown
 from hmrtk.reports.viewer import Viewer
 from hmrtk.toolkit.records.artefact import write_bytes
 
@@ -65,8 +67,14 @@ class Document:
             loader=jinja2.FunctionLoader(_template), autoescape=True, trim_blocks=True, lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )  # fmt: skip
-        environment.filters |= {"shown": shown, "picture": _data_url}
-        environment.tests |= {"table": _is(Table), "chart": _is(Chart), "gallery": _is(Gallery), "viewer": _is(Viewer)}
+        environment.filters |= {"shown": shown, "picture": _data_url, "pixels": _pixels}
+        environment.tests |= {
+            "published": is_published,
+            "table": _is(Table),
+            "chart": _is(Chart),
+            "gallery": _is(Gallery),
+            "viewer": _is(Viewer),
+        }
         template = environment.get_template("report.html")
         scripts = ["sort.js", *(["viewer.js"] if self.blocks(Viewer) else [])]
         style, script = Markup(_template("style.css")), Markup("\n".join(map(_template, scripts)))
@@ -95,7 +103,7 @@ class Document:
         }
 
     def write(self, out: Path) -> None:
-        """Write ``index.html``, ``tables/*.csv|*.md`` and ``figures/*.png|*.svg`` into a folder, each atomically.
+        """Write ``index.html``, ``tables/*.csv|*.md|*.tex`` and ``figures/*.png|*.svg`` into a folder, each atomically.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -103,6 +111,7 @@ class Document:
         for table in self.blocks(Table):
             write_bytes(out / "tables" / f"{table.name}.csv", table.to_csv().encode())
             write_bytes(out / "tables" / f"{table.name}.md", table.to_markdown().encode())
+            write_bytes(out / "tables" / f"{table.name}.tex", table.to_latex().encode())
         for chart in self.blocks(Chart):
             write_bytes(out / "figures" / f"{chart.name}.png", chart.png)
             write_bytes(out / "figures" / f"{chart.name}.svg", chart.svg_file)
@@ -115,8 +124,16 @@ def _template(name: str) -> str:
     return (resources.files("hmrtk.reports") / "templates" / name).read_text("utf-8")
 
 
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _data_url(picture: bytes) -> str:
+    """Of a PNG or a JPEG."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode()
+
+
+def _pixels(picture: bytes) -> Markup:
+    """The attributes that keep a picture's place before it is decoded."""
+    width, height = Image.open(io.BytesIO(picture)).size
+    return Markup('width="{}" height="{}"').format(width, height)
 
 
 def _is(kind: type) -> Any:

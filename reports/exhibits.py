@@ -58,26 +58,43 @@ def ladder_gallery(
 
 
 def prototype_gallery(
-    clusters: Table, prototypes: PrototypeSet, body: BodyModel, progress: Progress = silent
+    clusters: Table,
+    prototypes: PrototypeSet,
+    body: BodyModel,
+    progress: Progress = silent,
+    errors: Table | None = None,
 ) -> Gallery:
-    """All prototypes in the order of the table; its column ``action`` (most common action) may be missing."""
+    """All prototypes in the order of the table; its column ``action`` (most common action) may be missing.
+
+    Args:
+        errors: with a column ``pve NAME`` per system and a row per prototype with samples; None: no systems.
+    """
     order = [row["prototype"] for row in clusters.rows]
     pictures = draw_bodies(prototypes.parameters[order], body, PROTOTYPE_COLOUR, "draw the prototypes", progress)
-    cards = []
+    cards, measured = [], _errors_by_prototype(errors)
     for row, picture in zip(clusters.rows, pictures, strict=True):
         lines = [f"{row['samples']:,} ({row['share']:.1f} %)"]
         if row["samples"]:
             lines += [f"{row['assigned']:.0f} mm", *([str(row["action"])] if "action" in row else [])]
         keys = ("rank", "prototype", "samples", "assigned", "singular", "action")
         facts = {key: row[key] for key in keys if key in row}
+        found = measured.get(row["prototype"], {})
+        lines += [f"{name}: {value:.0f} mm" for name, value in found.items()]
+        facts |= {"pve": found} if found else {}
         cards.append(Card([("prototype", encode_png(picture))], f"Prototype {row['prototype']}", lines, facts))
     last = ", and their most common action" if any("action" in row for row in clusters.rows) else ""
     caption = (
         "Those with the most samples first. Under each: its samples (share of all), their mean per-vertex distance to "
-        f"it{last}. All at one scale, as the camera sees them."
+        f"it{last}{', and the MPVPE of each system' if measured else ''}. All at one scale, as the camera sees them."
     )
     sheet = sheet_of([[p] for p in pictures], ["\n".join([c.title, *c.lines[:2]]) for c in cards], 10)
     return Gallery("prototype_gallery", "All prototypes", caption, cards, sheet)
+
+
+def _errors_by_prototype(errors: Table | None) -> dict[int, dict[str, float]]:
+    """prototype → system → mm."""
+    rows = [] if errors is None else errors.rows
+    return {r["prototype"]: {k.removeprefix("pve "): v for k, v in r.items() if k.startswith("pve ")} for r in rows}
 
 
 def rarest_gallery(

@@ -35,6 +35,11 @@ NUMBERED = 100
 _INK, _GRID, _PAPER = "#1a1b1c", "#d7d8d9", "#fefdfc"
 """Placeholders: in the page's SVG they become the theme's text, line and ground colours."""
 
+_MIDDLE_GREY = "#808488"
+"""Readable on light and on dark, in pictures that cannot follow the theme."""
+
+_HEAT = "YlOrRd"
+
 _STYLE = {
     "axes.edgecolor": _GRID,
     "axes.grid": True,
@@ -175,6 +180,43 @@ def curves(x: Array, lines: Mapping[str, Array], name: str, title: str, caption:
     intervals = {label: {"low": low, "high": high} for label, (low, high) in bands.items()}
     data = {"x": x, "y": dict(lines), "interval": intervals}
     return _chart(draw, name, title, caption, data)
+
+
+def dots(names: Sequence[str], values: Mapping[str, Array], name: str, title: str, caption: str,
+         label: str) -> Chart:  # fmt: skip
+    """One row per name, one dot per system; the first name on top."""
+    rows = np.arange(len(names))[::-1]
+
+    def draw(axes: Axes) -> None:
+        for index, (system, places) in enumerate(values.items()):
+            axes.plot(places, rows, "o", color=PALETTE[index % len(PALETTE)], label=system, clip_on=False)
+        axes.set_yticks(rows, names)
+        axes.set(xlabel=label, xlim=(0, None), ylim=(-0.7, len(names) - 0.3))
+        _legend(axes)
+
+    data = {"names": list(names), "values": dict(values)}
+    return _chart(draw, name, title, caption, data, height=max(3.2, 0.2 * len(names) + 1))
+
+
+def heat_colours(share: Array) -> Array:
+    """(…) shares of the scale, 0..1 and clipped → (…, 3) sRGB 0..1: pale yellow to dark red, lightness falling."""
+    return np.asarray(mpl.colormaps[_HEAT](np.clip(share, 0, 1)))[..., :3]
+
+
+def heat_bar(top: float, width: int) -> Array:
+    """The scale of ``heat_colours`` from 0 to ``top`` mm: (H, W, 4) uint8 on a transparent ground, about ``width``."""
+    figure = Figure(figsize=(width / 100, 0.5), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    figure.patch.set_alpha(0)
+    axes = figure.add_axes((0.12, 0.62, 0.76, 0.26))
+    axes.imshow(heat_colours(np.linspace(0, 1, 256))[None], extent=(0, top, 0, 1), aspect="auto")
+    axes.set_yticks([])
+    axes.tick_params(axis="x", colors=_MIDDLE_GREY, labelsize=9, length=2)
+    axes.set_xticks(np.linspace(0, top, 5), [f"{v:g}" for v in np.linspace(0, top, 5)[:-1]] + [f"{top:g} mm"])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba()).copy()
 
 
 def ranked_sizes(sizes: Mapping[str, Array], name: str, title: str, caption: str, labels: tuple[str, str]) -> Chart:

@@ -7,7 +7,7 @@ In: body parameters and what to write under them; out: ``Gallery`` with PNG pict
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -32,7 +32,7 @@ class Card:
     """One entry of a gallery.
 
     Attributes:
-        pictures: (label, PNG bytes) side by side.
+        pictures: (label, PNG or JPEG bytes) side by side.
         title: first line under the pictures.
         lines: further lines.
         data: the same facts as plain values, for ``report.json``.
@@ -46,13 +46,22 @@ class Card:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Cards under a title; ``sheet`` is the contact sheet (PNG) for ``figures/``."""
+    """Cards under a title.
+
+    Attributes:
+        name: file name without ending.
+        title, caption: for people.
+        cards: in order.
+        sheet: the contact sheet (PNG) for ``figures/``.
+        wide: few large pictures instead of many small ones.
+    """
 
     name: str
     title: str
     caption: str
     cards: Sequence[Card]
     sheet: bytes
+    wide: bool = field(default=False, kw_only=True)
 
 
 def draw_bodies(
@@ -95,6 +104,14 @@ def encode_png(picture: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
+def encode_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """RGB (H, W, 3) uint8 → JPEG bytes, for photographs."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    if not done:
+        raise OutputError("a picture of the report could not be encoded as JPEG")
+    return data.tobytes()
+
+
 def sheet_of(rows: Sequence[Sequence[NDArray[np.uint8]]], captions: Sequence[str], columns: int) -> bytes:
     """A contact sheet (PNG) of cards; each card's pictures are put side by side."""
     cards = [np.concatenate([_on_white(p) for p in pictures], axis=1) for pictures in rows]
@@ -102,5 +119,7 @@ def sheet_of(rows: Sequence[Sequence[NDArray[np.uint8]]], captions: Sequence[str
 
 
 def _on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if picture.shape[2] == 3:
+        return picture
     alpha = picture[..., 3:].astype(np.float32) / 255
     return np.rint(picture[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)

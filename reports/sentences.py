@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hmrtk.reports.distances import HOW, Distances, assigned_name, saved
+from hmrtk.reports.measured import Measurement
 from hmrtk.reports.tables import Table
 from hmrtk.toolkit.evaluation.metrics import Errors
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
@@ -59,3 +60,22 @@ def error_sentence(name: str, error: Errors, distances: Distances) -> str:
     whole, rare = float(error.pve.mean()), float(error.pve[distances.tails[tail]].mean())
     change = f", {100 * (rare / whole - 1):+.0f} %" if whole > 0 else ""
     return f"{name}: MPVPE {whole:.1f} mm on all samples, {rare:.1f} mm on {tail}{change}."
+
+
+def difference_sentences(differences: Table, measured: Measurement) -> list[str]:
+    """What each system gains on all samples and on the narrowest tail, and whether that is more than chance."""
+    lines = []
+    for name in measured.rivals:
+        parts = []
+        for subset in ("Full", measured.distances.narrowest):
+            row = next(
+                r for r in differences.rows if (r["system"], r["subset"], r["metric"]) == (name, subset, "MPVPE")
+            )
+            way = "lower" if row["reduction"] >= 0 else "higher"
+            interval = f"{row['low']:+.1f} to {row['high']:+.1f}"
+            parts.append(
+                f"{abs(row['reduction']):.1f} mm {way} on {'all samples' if subset == 'Full' else subset} "
+                f"(reduction {interval} mm; {row['verdict']})"
+            )
+        lines.append(f"{name} against {measured.baseline}: MPVPE {', '.join(parts)}.")
+    return lines

@@ -1,42 +1,35 @@
-"""Systems on the rarity axis: errors on Full and T-x%, over distance, per action, and against a baseline.
+"""Systems on the rarity axis: errors on Full and T-x%, against a baseline, and over distance (PM-Net Fig. 1 b, Fig. 5).
 
-In: ``Distances`` and one ``Errors`` per system; out: tables and charts. Called by ``tail`` when there are predictions.
+In: a ``Measurement``; out: tables and charts. Called by ``tail`` when there are predictions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmrtk.reports.distances import Distances, reduction
+from hmrtk.reports.distances import reduction
 from hmrtk.reports.figures import Chart, curves
-from hmrtk.reports.published_rows import PublishedValue
+from hmrtk.reports.measured import Measurement
+from hmrtk.reports.significance import LEVEL, compare, holm, verdict
 from hmrtk.reports.tables import Column, Table
-from hmrtk.toolkit.evaluation.metrics import Errors
-from hmrtk.toolkit.evaluation.tail import Bins, balanced_mean, bootstrap_mean, equal_count_bins
+from hmrtk.toolkit.evaluation.tail import Bins, balanced_mean, bootstrap_mean, equal_count_bins, equal_width_bins
 
 DISTANCE_BINS = 10
-MEASURED = "measured"
-_INTERVAL = "95 % bootstrap interval, whole sequences drawn"
+FEWEST = 5
+"""Samples below which a bin has no interval: means of so few say nothing."""
+METRIC_NAMES = {"pve": "MPVPE", "mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE"}
+_AXIS = "mean per-vertex distance to the singular prototype (mm)"
 
 Array = NDArray[Any]
 
 
-def result_table(
-    distances: Distances,
-    errors: Mapping[str, Errors],
-    groups: Array,
-    seed: int,
-    protocol: str,
-    published: Sequence[PublishedValue] = (),
-) -> Table:
-    """One row per system and subset; ``groups`` (N,) are the sequences that the bootstrap draws whole."""
+def result_table(measured: Measurement) -> Table:
+    """One row per system and subset."""
     columns = [
         Column("system", "System"),
-        Column("source", "Source"),
         Column("subset", "Subset"),
         Column("samples", "Samples"),
         Column("pve", "MPVPE", "mm", 1),
@@ -45,65 +38,82 @@ def result_table(
         Column("mpjpe", "MPJPE", "mm", 1),
         Column("pa_mpjpe", "PA-MPJPE", "mm", 1),
         Column("balanced", "Balanced MPVPE", "mm", 1),
+        Column("pve_s", "PVE-S", "mm", 1),
+        Column("pve_p", "PVE-P", "mm", 1),
     ]
     rows: list[dict[str, Any]] = []
-    for subset, index in distances.subsets.items():
-        for system, error in errors.items():
-            _, low, high = bootstrap_mean(error.pve[index], seed, groups[index])
-            balanced = balanced_mean(error.pve, distances.singular) if subset == "Full" else None
-            place = {"system": system, "source": MEASURED, "subset": subset, "samples": len(index)}
-            rows.append({**place, **error.summary(index), "low": low, "high": high, "balanced": balanced})
-        rows += _published_rows(published, subset)
-    caption = (
-        f"{protocol} MPVPE (= PVE) with its {_INTERVAL}. Balanced: mean over 100 equally wide bins of distance to the "
-        "singular prototype, so that rare poses count as much as common ones."
+    for subset, index in measured.distances.every_subset.items():
+        for name, system in measured.systems.items():
+            pve = system.errors.pve
+            _, low, high = bootstrap_mean(pve[index], measured.seed, measured.groups.index[index])
+            whole = {"balanced": balanced_mean(pve, measured.distances.singular), **system.parts}
+            place = {"system": name, "subset": subset, "samples": len(index)}
+            means = system.errors.summary(index)
+            rows.append({**place, **means, "low": low, "high": high, **(whole if subset == "Full" else {})})
+    return Table("results", "Errors on all samples and on the tail", _result_caption(measured), columns, rows)
+
+
+def _result_caption(measured: Measurement) -> str:
+    some = max((len(system.part_rows) for system in measured.systems.values()), default=0)
+    drawn = f" PVE-S and PVE-P: over {some:,} samples, spread evenly." if some < len(measured.records) else ""
+    return (
+        f"{measured.how} MPVPE (= PVE) with its {measured.interval}. Balanced: mean over 100 equally wide bins of "
+        "distance to the singular prototype, so that rare poses count as much as common ones. PVE-S: shapes alone, in "
+        f"the rest pose; PVE-P: poses alone, with the mean shape; roots as in the protocol (DaNet §5.2).{drawn}"
     )
-    if published:
-        caption += (
-            " Rows marked “published” are copied from the named paper, not measured here, and follow its protocol."
-        )
-    return Table("results", "Errors on all samples and on the tail", caption, columns, rows)
 
 
-def _published_rows(published: Sequence[PublishedValue], subset: str) -> list[dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
-    for value in published:
-        if value.subset == subset:
-            row = {"system": value.system, "source": f"published: {value.paper}", "subset": subset}
-            rows.setdefault(value.system, row)[value.metric] = value.value
-    return list(rows.values())
-
-
-def difference_table(
-    distances: Distances, errors: Mapping[str, Errors], baseline: str, groups: Array, seed: int, protocol: str
-) -> Table:
-    """How much lower each system's MPVPE is than the baseline's, sample by sample."""
+def difference_table(measured: Measurement) -> Table:
+    """How much lower each system's errors are than the baseline's, sample by sample, and whether that is chance."""
     columns = [
         Column("system", "System"),
         Column("subset", "Subset"),
-        Column("baseline", f"{baseline} MPVPE", "mm", 1),
-        Column("pve", "MPVPE", "mm", 1),
+        Column("metric", "Metric"),
+        Column("baseline", f"{measured.baseline}", "mm", 1),
+        Column("value", "System's", "mm", 1),
         Column("reduction", "Error reduction", "mm", 1),
         Column("low", "from", "mm", 1),
         Column("high", "to", "mm", 1),
         Column("percent", "Reduction", "%", 1),
+        Column("p", "p", "", 4),
+        Column("corrected", "p, corrected", "", 4),
+        Column("verdict", "Verdict"),
     ]
-    rows: list[dict[str, Any]] = []
-    base = errors[baseline].pve
-    for subset, index in distances.subsets.items():
-        for system, error in errors.items():
-            if system != baseline:
-                mean, low, high = bootstrap_mean((base - error.pve)[index], seed, groups[index])
-                before, after = float(base[index].mean()), float(error.pve[index].mean())
-                place = {"system": system, "subset": subset, "baseline": before, "pve": after}
-                rows.append({**place, "reduction": mean, "low": low, "high": high, "percent": reduction(before, after)})
-    caption = f"{protocol} Positive: better than {baseline}. Paired by sample, with the {_INTERVAL}."
-    return Table("differences", f"Error reduction against {baseline}", caption, columns, rows)
+    rows = [
+        _difference(measured, name, subset, metric)
+        for subset in measured.distances.every_subset
+        for name in measured.rivals
+        for metric in METRIC_NAMES
+    ]
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row |= {"corrected": p, "verdict": verdict(row["reduction"], p)}
+    caption = (
+        f"{measured.how} Positive: better than {measured.baseline}. Paired by sample, with the {measured.interval}. "
+        "p: two-sided sign-flip test in which each of these changes its sign as a whole; corrected after Holm for the "
+        f"{len(rows)} comparisons of this table. Better or worse: corrected p below {LEVEL:g}."
+    )
+    return Table("differences", f"Error reduction against {measured.baseline}", caption, columns, rows)
 
 
-def curve_table(distances: Distances, errors: Mapping[str, Errors], protocol: str) -> Table:
-    """MPVPE of each system per bin of distance to the singular prototype (PM-Net Fig. 1 (b))."""
-    bins = equal_count_bins(distances.singular, DISTANCE_BINS)
+def _difference(measured: Measurement, name: str, subset: str, metric: str) -> dict[str, Any]:
+    index = measured.distances.every_subset[subset]
+    before, after = (getattr(measured.errors[n], metric)[index] for n in (str(measured.baseline), name))
+    found = compare(before, after, measured.groups.index[index], measured.seed)
+    means = float(before.mean()), float(after.mean())
+    place = {"system": name, "subset": subset, "metric": METRIC_NAMES[metric], "baseline": means[0], "value": means[1]}
+    interval = {"reduction": found.mean, "low": found.low, "high": found.high, "percent": reduction(*means)}
+    return {**place, **interval, "p": found.p, "sequences": found.groups}
+
+
+def distance_bins(measured: Measurement, equal: str) -> Bins:
+    """Samples by distance to the singular prototype; ``equal`` is ``count`` or ``width``."""
+    make = equal_count_bins if equal == "count" else equal_width_bins
+    return make(measured.distances.singular, DISTANCE_BINS)
+
+
+def curve_table(measured: Measurement, equal: str) -> Table:
+    """MPVPE of each system per bin of distance (PM-Net Fig. 1 b), and what it is lower than the baseline's (Fig. 5)."""
+    bins = distance_bins(measured, equal)
     columns = [
         Column("bin", "Bin"),
         Column("from", "From", "mm", 1),
@@ -111,84 +121,75 @@ def curve_table(distances: Distances, errors: Mapping[str, Errors], protocol: st
         Column("samples", "Samples"),
         Column("distance", "Mean distance", "mm", 1),
     ]
-    columns += [Column(f"pve {system}", system, "mm", 1) for system in errors]
-    centre = bins.means(distances.singular)
-    means = {system: bins.means(error.pve) for system, error in errors.items()}
-    rows = []
+    columns += [Column(f"pve {name}", name, "mm", 1) for name in measured.systems]
+    columns += [Column(f"reduction {name}", f"{name}: reduction", "mm", 1) for name in measured.rivals]
+    means = {name: bins.means(error.pve) for name, error in measured.errors.items()}
+    centre, rows = bins.means(measured.distances.singular), []
     for b, count in enumerate(bins.count):
-        row = {
-            "bin": b + 1,
-            "from": bins.edges[b],
-            "to": bins.edges[b + 1],
-            "samples": int(count),
-            "distance": centre[b],
-        }
-        rows.append({**row, **{f"pve {system}": mean[b] for system, mean in means.items()}})
-    caption = f"MPVPE per bin of distance to the singular prototype; bins of equal count. {protocol}"
-    return Table("error_over_distance", "Error over distance", caption, columns, rows)
+        edges = {"from": bins.edges[b], "to": bins.edges[b + 1], "samples": int(count), "distance": centre[b]}
+        gains = {f"reduction {name}": means[str(measured.baseline)][b] - means[name][b] for name in measured.rivals}
+        rows.append({"bin": b + 1, **edges, **{f"pve {name}": mean[b] for name, mean in means.items()}, **gains})
+    against = f" Reduction: MPVPE of {measured.baseline} minus the system's." if measured.rivals else ""
+    caption = f"MPVPE per bin of distance to the singular prototype; bins of equal {equal}.{against} {measured.how}"
+    name = "error_over_distance" + _ending(equal)
+    return Table(name, f"Error over distance, bins of equal {equal}", caption, columns, rows)
 
 
-def per_action_table(distances: Distances, errors: Mapping[str, Errors], protocol: str) -> Table:
-    """MPVPE and MPJPE of each system per action, farthest actions first."""
-    names, index = np.unique(distances.action, return_inverse=True)
-    counts = np.bincount(index)
-    columns = [
-        Column("action", "Action"),
-        Column("samples", "Samples"),
-        Column("singular", "Distance to singular", "mm", 1),
-    ]
-    far = np.bincount(index, distances.singular) / counts
-    rows: list[dict[str, Any]] = [
-        {"action": str(n), "samples": int(c), "singular": d} for n, c, d in zip(names, counts, far, strict=True)
-    ]
-    for system, error in errors.items():
-        for metric, label in (("pve", "MPVPE"), ("mpjpe", "MPJPE")):
-            columns.append(Column(f"{metric} {system}", f"{system} {label}", "mm", 1))
-            for row, mean in zip(rows, np.bincount(index, getattr(error, metric)) / counts, strict=True):
-                row[f"{metric} {system}"] = mean
-    rows.sort(key=lambda row: -row["singular"])
-    return Table("errors_per_action", "Errors per action", f"{protocol} Farthest actions first.", columns, rows)
+def distance_chart(measured: Measurement, equal: str) -> Chart:
+    """Error against distance, a line per system (PM-Net Fig. 1 b)."""
+    values = {name: error.pve for name, error in measured.errors.items()}
+    caption = (
+        f"MPVPE per bin of distance (bins of equal {equal}; as PM-Net Fig. 1 (b)). Bands: {measured.interval}. "
+        f"{measured.how}"
+    )
+    title = "Error over distance to the singular prototype"
+    return _curves(measured, equal, values, ("error_over_distance", title, caption, "MPVPE (mm)"), zero=False)
 
 
-def system_charts(
-    distances: Distances, errors: Mapping[str, Errors], baseline: str | None, groups: Array, seed: int, protocol: str
-) -> list[Chart]:
-    """Error over distance; with a baseline also the error reduction over distance (PM-Net Fig. 5)."""
-    bins = equal_count_bins(distances.singular, DISTANCE_BINS)
-    centre = bins.means(distances.singular)
-    charts = [
-        curves(
-            centre,
-            {system: bins.means(error.pve) for system, error in errors.items()},
-            "error_over_distance",
-            "Error over distance to the singular prototype",
-            f"MPVPE per bin of distance (bins of equal count; as PM-Net Fig. 1 (b)). Bands: {_INTERVAL}. {protocol}",
-            ("mean per-vertex distance to the singular prototype (mm)", "MPVPE (mm)"),
-            list(errors),
-            {system: _interval(bins, error.pve, groups, seed) for system, error in errors.items()},
+def reduction_chart(measured: Measurement, equal: str) -> Chart:
+    """Error reduction against the baseline over distance, a line per other system (PM-Net Fig. 5)."""
+    base = measured.errors[str(measured.baseline)].pve
+    values = {name: base - measured.errors[name].pve for name in measured.rivals}
+    caption = (
+        f"MPVPE of {measured.baseline} minus MPVPE of the system, per bin of distance (bins of equal {equal}; as "
+        f"PM-Net Fig. 5); above 0 is better. Bands: {measured.interval}, paired by sample. {measured.how}"
+    )
+    title = f"Error reduction against {measured.baseline}"
+    return _curves(measured, equal, values, ("error_reduction", title, caption, "error reduction (mm)"), zero=True)
+
+
+def _curves(
+    measured: Measurement, equal: str, values: dict[str, Array], words: tuple[str, str, str, str], zero: bool
+) -> Chart:
+    bins = distance_bins(measured, equal)
+    filled = np.flatnonzero(bins.count)
+    name, title, caption, label = words
+    return curves(
+        bins.means(measured.distances.singular)[filled],
+        {system: bins.means(value)[filled] for system, value in values.items()},
+        name + _ending(equal),
+        f"{title}, bins of equal {equal}",
+        caption,
+        (_AXIS, label),
+        list(measured.systems),
+        {system: _intervals(measured, bins, filled, value) for system, value in values.items()},
+        zero=zero,
+    )
+
+
+def _ending(equal: str) -> str:
+    return "" if equal == "count" else f"_{equal}"
+
+
+def _intervals(measured: Measurement, bins: Bins, filled: Array, values: Array) -> tuple[Array, Array]:
+    """Low and high of each filled bin's mean; NaN for bins with few samples."""
+    found = []
+    for b in filled:
+        rows = np.flatnonzero(bins.index == b)
+        few = len(rows) < FEWEST
+        groups = measured.groups.index[rows]
+        found.append(
+            (np.nan, np.nan) if few else bootstrap_mean(values[rows], measured.seed, groups, resamples=300)[1:]
         )
-    ]
-    if baseline is not None and len(errors) > 1:
-        gains = {system: errors[baseline].pve - error.pve for system, error in errors.items() if system != baseline}
-        charts.append(
-            curves(
-                centre,
-                {system: bins.means(gain) for system, gain in gains.items()},
-                "error_reduction",
-                f"Error reduction against {baseline}",
-                f"MPVPE of {baseline} minus MPVPE of the system, per bin of distance (as PM-Net Fig. 5); above 0 is "
-                f"better. Bands: {_INTERVAL}, paired by sample. {protocol}",
-                ("mean per-vertex distance to the singular prototype (mm)", "error reduction (mm)"),
-                list(errors),
-                {system: _interval(bins, gain, groups, seed) for system, gain in gains.items()},
-                zero=True,
-            )
-        )
-    return charts
-
-
-def _interval(bins: Bins, values: Array, groups: Array, seed: int) -> tuple[Array, Array]:
-    rows = [np.flatnonzero(bins.index == b) for b in range(len(bins.count))]
-    intervals = [bootstrap_mean(values[r], seed, groups[r], resamples=300)[1:] for r in rows]
-    low, high = np.array(intervals).T
+    low, high = np.array(found, np.float64).T
     return low, high

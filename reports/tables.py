@@ -1,6 +1,6 @@
-"""``Table``: named columns with units and digits, written as CSV, Markdown, JSON and HTML from the same rows.
+"""``Table``: named columns with units and digits, written as CSV, Markdown, LaTeX, JSON and HTML from the same rows.
 
-Made by ``distances``, ``systems`` and ``published``; drawn by ``document``.
+Made by the modules of ``reports``; drawn and written by ``document``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "→": r"$\to$", "−": "$-$",
+    "×": r"$\times$", "÷": r"$\div$", "·": r"$\cdot$", "–": "--", "“": "``", "”": "''", "²": "$^2$", "<": "$<$",
+    ">": "$>$", "≤": r"$\leq$", "…": r"\ldots{}", "§": r"\S{}",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,26 @@ class Table:
             )
         return "\n".join([*lines, "", self.caption, ""])
 
+    def to_latex(self) -> str:
+        """A ``table`` with ``booktabs`` rules, rounded as on the page; published rows in italics."""
+        head = " & ".join(latex(c.heading) for c in self.columns)
+        body = [self._latex_row(row) for row in self.rows]
+        return "\n".join([
+            "% needs \\usepackage{booktabs}",
+            "\\begin{table}", "  \\centering",
+            f"  \\caption{{{latex(self.title)}. {latex(self.caption)}}}",
+            f"  \\label{{tab:{self.name}}}",
+            f"  \\begin{{tabular}}{{{''.join('l' if self.is_text(c) else 'r' for c in self.columns)}}}",
+            "    \\toprule", f"    {head} \\\\", "    \\midrule", *body, "    \\bottomrule",
+            "  \\end{tabular}", "\\end{table}", "",
+        ])  # fmt: skip
+
+    def _latex_row(self, row: dict[str, Any]) -> str:
+        cells = [latex(shown(row.get(c.key), c.digits)) for c in self.columns]
+        if is_published(row):
+            cells = [f"\\textit{{{cell}}}" for cell in cells]
+        return f"    {' & '.join(cells)} \\\\"
+
     def to_json(self) -> dict[str, Any]:
         """Title, caption, columns and rows as plain JSON values."""
         return {
@@ -87,6 +114,16 @@ class Table:
     def is_text(self, column: Column) -> bool:
         """Whether a column holds names (left-aligned) rather than numbers."""
         return any(isinstance(row.get(column.key), str) for row in self.rows)
+
+
+def is_published(row: dict[str, Any]) -> bool:
+    """Whether a row was copied from a paper."""
+    return str(row.get("source", "")).startswith("published")
+
+
+def latex(text: str) -> str:
+    """Text as LaTeX (pdfLaTeX, UTF-8) sets it."""
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def plain(value: Any) -> Any:

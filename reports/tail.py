@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hmrtk.reports.coverage import covered
 from hmrtk.reports.distances import (
     HOW,
     Distances,
@@ -20,30 +20,36 @@ from hmrtk.reports.distances import (
     assigned_name,
     distance_charts,
     distance_table,
+    orientation_table,
     prototype_table,
     rarest_table,
     saved,
     tail_table,
 )
 from hmrtk.reports.document import Document, Section
+from hmrtk.reports.error_sections import Extras, error_sections
 from hmrtk.reports.exhibits import ladder_gallery, prototype_gallery, rarest_gallery
-from hmrtk.reports.published_rows import DATASET_NAMES, published_for, published_tables
+from hmrtk.reports.measured import Measured, Measurement, measure_systems
+from hmrtk.reports.photographs import Photographs
+from hmrtk.reports.picture_plane import PlaneTruth, measure_plane
+from hmrtk.reports.published_rows import DATASET_NAMES, published_tables
 from hmrtk.reports.sentences import (
     action_sentences,
     cluster_sentences,
     distance_sentences,
-    error_sentence,
     method_of,
 )
-from hmrtk.reports.systems import curve_table, difference_table, per_action_table, result_table, system_charts
-from hmrtk.reports.tables import plain
+from hmrtk.reports.significance import Groups
+from hmrtk.reports.subgroups import prototype_errors_table
+from hmrtk.reports.tables import Table, plain
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
-from hmrtk.toolkit.evaluation.metrics import BodyOfGender, Errors, evaluate
+from hmrtk.toolkit.evaluation.metrics import BodyOfGender
 from hmrtk.toolkit.evaluation.predictions import Predictions
 from hmrtk.toolkit.evaluation.protocols import DEFAULT, Protocol
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.labels import Labels
+from hmrtk.toolkit.prototypes.measure import distances_to
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.records.artefact import write_json
 from hmrtk.toolkit.records.table import RecordTable
@@ -69,6 +75,9 @@ def build_tail_report(
     provenance: Mapping[str, Any],
     progress: Progress = silent,
     body_of_gender: BodyOfGender | None = None,
+    everything: RecordTable | None = None,
+    plane: PlaneTruth | None = None,
+    photographs: Photographs | None = None,
 ) -> dict[str, Any]:
     """Write the report of one data set.
 
@@ -79,13 +88,16 @@ def build_tail_report(
         labels: of exactly these records, in their order.
         body: the active body; everything must have been made with it.
         out: folder; gets ``index.html``, ``tables/``, ``figures/``, ``report.json``.
-        predictions: system's name → its predictions, one for each record.
+        predictions: system's name → its predictions, one for each record, perhaps more of ``everything``.
         baseline: the system that the others are compared with.
         tails: percentages x of T-x%.
         protocol: of the errors.
         rarest: how many of the farthest samples are drawn.
         provenance: of the artefact (``records.artefact.provenance``).
         body_of_gender: bodies for protocols with gendered ground truth.
+        everything: the records and those without a body, for metrics of the picture's plane; None: the records.
+        plane: truth of these metrics; None measures what boxes and keypoints allow.
+        photographs: where galleries take pictures of the people from.
 
     Returns:
         What ``report.json`` holds: every number on the page.
@@ -96,40 +108,55 @@ def build_tail_report(
         UnknownNameError: the baseline is not among the systems.
         OutputError: the folder cannot be written.
     """
-    systems = dict(predictions or {})
-    _check(records, prototypes, singular, labels, body, systems, baseline, tails, rarest)
-    distances = Distances.of(
-        labels.distance_to_singular, labels.distance, labels.label, records.array("action"), tails, len(prototypes)
-    )
-    errors = {
-        name: evaluate(records, system, body, protocol, body_of_gender, progress) for name, system in systems.items()
-    }
-    sections = _dataset_sections(records, prototypes, singular, body, distances, rarest, progress)
-    if errors:
-        sections.insert(0, _error_section(records, distances, errors, baseline, protocol))
+    given = dict(predictions or {})
+    _check(records, prototypes, singular, labels, body, given, baseline, tails, rarest)
+    fitting = {name: covered(system, records, everything) for name, system in given.items()}
+    distances = _distances(records, prototypes, singular, labels, body, tails)
+    ids = records.sample_ids
+    rare = rarest_table(distances, ids, rarest)
+    systems: dict[str, Measured] = {}
+    sections: list[Section] = []
+    per_prototype = None
+    if given:
+        tail = (distances.narrowest, distances.tails[distances.narrowest])
+        chosen = {name: system for name, (system, _) in fitting.items()}
+        systems = measure_systems(records, chosen, body, protocol, tail, body_of_gender, progress)
+        groups = Groups.of(records)
+        measured = Measurement(records, distances, systems, groups, baseline, protocol, BOOTSTRAP_SEED)
+        flat = measure_plane(everything or records, given, body, plane or PlaneTruth(), progress)
+        sentences = [line for name, (_, found) in fitting.items() if (line := found.sentence(name))]
+        extras = Extras(prototypes, [row["row"] for row in rare.rows], flat, photographs, sentences)
+        sections = error_sections(measured, body, extras, progress)
+        per_prototype = prototype_errors_table(measured)
+    sections += _dataset_sections(records, prototypes, singular, body, distances, rare, per_prototype, progress)
     sections.append(_published_section())
     datasets = ", ".join(sorted(set(records.table["dataset"].to_pylist())))
     splits = ", ".join(sorted(set(records.table["split"].to_pylist())))
     document = Document(
         f"Tail report: {datasets}",
         f"{len(records):,} samples ({splits}), {len(prototypes)} prototypes"
-        + (f", {len(errors)} system{'s' * (len(errors) > 1)}: {', '.join(errors)}." if errors else "."),
-        _facts(distances, errors),
+        + (f", {len(systems)} system{'s' * (len(systems) > 1)}: {', '.join(systems)}." if systems else "."),
+        _facts(distances, systems),
         sections,
-        _details(records, prototypes, singular, body, protocol, errors, provenance),
+        _details(records, prototypes, singular, body, protocol, systems, provenance),
     )
     document.write(out)
+    identities = {
+        name: {**system.identity(), "measured": fitting[name][1].measured, "passed_over": fitting[name][1].passed_over}
+        for name, system in systems.items()
+    }
     report = {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
         "dataset": datasets,
         "samples": len(records),
-        "records": {"place": records.place, "body": records.metadata.body},
+        "records": {"place": records.place, "fingerprint": records.fingerprint, "body": records.metadata.body},
         "body": body.fingerprint,
         "prototypes": {"fingerprint": prototypes.fingerprint, "k": len(prototypes), "place": prototypes.place},
         "singular": {"fingerprint": singular.fingerprint, "place": singular.place},
         "protocol": {**protocol.to_json(), "description": protocol.describe()},
-        "systems": list(errors),
+        "systems": list(systems),
+        "predictions": identities,
         "baseline": baseline,
         "tails": [float(x) for x in sorted(set(tails), reverse=True)],
         "provenance": dict(provenance),
@@ -138,6 +165,23 @@ def build_tail_report(
     report = plain(report)
     write_json(out / "report.json", report)
     return report
+
+
+def _distances(
+    records: RecordTable,
+    prototypes: PrototypeSet,
+    singular: PrototypeSet,
+    labels: Labels,
+    body: BodyModel,
+    tails: Sequence[float],
+) -> Distances:
+    """Both distances of the labels, and those to the singular prototype when every sample is turned as it is."""
+    parameters = records.parameters()
+    turned = parameters.replaced(global_orient=np.tile(singular.parameters.global_orient, (len(records), 1)))
+    unturned = distances_to(turned, singular, body)
+    actions = records.array("action")
+    far = labels.distance_to_singular, labels.distance
+    return Distances.of(*far, labels.label, actions, tails, len(prototypes), unturned)
 
 
 def _check(
@@ -176,17 +220,17 @@ def _dataset_sections(
     singular: PrototypeSet,
     body: BodyModel,
     distances: Distances,
-    rarest: int,
+    rare: Table,
+    errors: Table | None,
     progress: Progress,
 ) -> list[Section]:
     ids = records.sample_ids
     tail, actions = tail_table(distances), action_table(distances)
     clusters = prototype_table(distances, prototypes.counts)
-    rare = rarest_table(distances, ids, rarest)
     histogram, cumulative, make_up, share = distance_charts(distances, actions, clusters)
     parameters = records.parameters()
     ladder = ladder_gallery(distances, parameters, singular, ids, body, progress)
-    gallery = prototype_gallery(clusters, prototypes, body, progress)
+    gallery = prototype_gallery(clusters, prototypes, body, progress, errors)
     exhibits = rarest_gallery(rare, parameters, prototypes, body, progress)
     return [
         Section(
@@ -196,7 +240,10 @@ def _dataset_sections(
             [ladder, histogram, cumulative, distance_table(distances)],
         ),
         Section(
-            "tail", "What the tail is made of", action_sentences(distances, actions), [tail, make_up, share, actions]
+            "tail",
+            "What the tail is made of",
+            action_sentences(distances, actions),
+            [tail, orientation_table(distances), make_up, share, actions],
         ),
         Section(
             "prototypes",
@@ -213,28 +260,6 @@ def _dataset_sections(
     ]
 
 
-def _error_section(
-    records: RecordTable, distances: Distances, errors: Mapping[str, Errors], baseline: str | None, protocol: Protocol
-) -> Section:
-    groups = _groups(records)
-    how = protocol.describe()
-    names = set(records.table["dataset"].to_pylist())
-    published = published_for(names.pop()) if len(names) == 1 else []
-    blocks: list[Any] = [result_table(distances, errors, groups, BOOTSTRAP_SEED, how, published)]
-    blocks += system_charts(distances, errors, baseline, groups, BOOTSTRAP_SEED, how)
-    if baseline is not None and len(errors) > 1:
-        blocks.append(difference_table(distances, errors, baseline, groups, BOOTSTRAP_SEED, how))
-    blocks += [curve_table(distances, errors, how), per_action_table(distances, errors, how)]
-    text = [how, *(error_sentence(name, error, distances) for name, error in errors.items())]
-    return Section("errors", "Errors on all samples and on the tail", text, blocks)
-
-
-def _groups(records: RecordTable) -> NDArray[Any]:
-    """(N,) what the bootstrap draws whole: the sequence where there is one, else the sample itself."""
-    sequences, ids = records.array("sequence"), records.sample_ids
-    return np.array([s if isinstance(s, str) else f"\0{name}" for s, name in zip(sequences, ids, strict=True)], object)
-
-
 def _published_section() -> Section:
     names = ", ".join(DATASET_NAMES.values())
     text = [
@@ -245,7 +270,7 @@ def _published_section() -> Section:
     return Section("published", "Published results (not measured here)", text, tables, folded=True)
 
 
-def _facts(distances: Distances, errors: Mapping[str, Errors]) -> list[tuple[str, str]]:
+def _facts(distances: Distances, systems: Mapping[str, Measured]) -> list[tuple[str, str]]:
     tail = distances.narrowest
     rows = distances.tails[tail]
     whole = float(distances.singular.mean()), float(distances.assigned.mean())
@@ -256,9 +281,9 @@ def _facts(distances: Distances, errors: Mapping[str, Errors]) -> list[tuple[str
         (f"{distances.singular[rows].mean():.0f} mm", f"{tail}: mean distance to the singular prototype"),
         (f"{distances.assigned[rows].mean():.0f} mm", f"{tail}: mean distance to the assigned prototype"),
     ]
-    facts += [
-        (f"{e.pve.mean():.0f} → {e.pve[rows].mean():.0f}", f"{n}: MPVPE in mm, all → {tail}") for n, e in errors.items()
-    ]
+    for name, system in systems.items():
+        pve = system.errors.pve
+        facts.append((f"{pve.mean():.0f} → {pve[rows].mean():.0f}", f"{name}: MPVPE in mm, all → {tail}"))
     return facts
 
 
@@ -268,10 +293,18 @@ def _details(
     singular: PrototypeSet,
     body: BodyModel,
     protocol: Protocol,
-    errors: Mapping[str, Errors],
+    systems: Mapping[str, Measured],
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    measured = {"Protocol": protocol.describe()} if errors else {}
+    measured: dict[str, Any] = {"Protocol": protocol.describe()} if systems else {}
+    for name, system in systems.items():
+        about = system.identity()
+        network = f", checkpoint {about['checkpoint']}" if about["checkpoint"] else ""
+        measured[f"Predictions of {name}"] = f"{about['place']}, {about['fingerprint']}{network}"
+    if systems:
+        measured["Intervals"] = (
+            f"percentile bootstrap and sign flips, {Groups.of(records).describe()}; seed {BOOTSTRAP_SEED}"
+        )
     return {
         "Records": f"{records.place}, {len(records):,} rows",
         "Body": f"{body.fingerprint} ({body.gender})",
@@ -279,6 +312,5 @@ def _details(
         "Singular prototype": f"{singular.fingerprint}, method {method_of(singular)}",
         "Distance": HOW,
         **measured,
-        "Intervals": f"percentile bootstrap, whole sequences drawn, seed {BOOTSTRAP_SEED}",
         "Provenance": dict(provenance),
     }

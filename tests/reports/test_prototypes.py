@@ -80,8 +80,9 @@ def test_files_and_report(page: tuple[Path, dict[str, Any]]) -> None:
     out, report = page
     written = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     assert written == {
-        "index.html", "report.json", "tables/prototypes.csv", "tables/prototypes.md", "figures/prototype_gallery.png",
-        "figures/cluster_map.png", "figures/cluster_map.svg", "figures/part_groups.png", "figures/part_groups.svg",
+        "index.html", "report.json", "tables/prototypes.csv", "tables/prototypes.md", "tables/prototypes.tex",
+        "figures/prototype_gallery.png", "figures/cluster_map.png", "figures/cluster_map.svg",
+        "figures/part_groups.png", "figures/part_groups.svg",
     }  # fmt: skip
     assert json.loads((out / "report.json").read_text()) == report
     for name in ("prototype_gallery", "cluster_map", "part_groups"):
