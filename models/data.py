@@ -66,7 +66,7 @@ class ShardRows:
         split: of each.
         config: size of the crop, augmentation, mix, shuffling.
         body: the active body, which the shards must have been built with.
-        prototypes: by which rows, as they are changed, are labelled; None leaves the labels out.
+        prototypes: by which rows, as they are changed, are labelled; None gives the labels that are stored, if any are.
         maps: further columns, given as ``Batch.maps``.
 
     Raises:
