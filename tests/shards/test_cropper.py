@@ -225,6 +225,22 @@ def test_a_mixture_changes_each_visit_differently(built, cropper):
     assert parts == [13, 13, 13]
 
 
+@pytest.mark.parametrize("mix", ["spin", "pymaf"])
+def test_published_mixes_give_crops_and_resume(built, cropper, mix):
+    def batches():
+        names = ("h36m", "lsp", "mpii", "lspet", "coco", "mpi_inf_3dhp")
+        sources = {name: dataset(built, cropper, seed=number) for number, name in enumerate(names)}
+        return ShardBatches(ShardMixture(sources, mix, rows=40), 8, threads=2)
+
+    whole, stopped = list(batches()), iter(stop := batches())
+    next(stopped)
+    next(stopped)
+    resumed = batches()
+    resumed.load_state_dict(json.loads(json.dumps(stop.state_dict())))
+    for ours, theirs in zip(resumed, whole[2:], strict=True):
+        assert_equal(ours, theirs)
+
+
 def by_number(data):
     return [int(n) for batch in ShardBatches(data, 4) for n in batch["row_number"]]
 
@@ -243,6 +259,20 @@ def test_labels_are_those_of_the_changed_bodies(built, body, prototypes):
         assert np.array_equal(batch["label"], expected.label)
         assert np.abs(batch["distance"].numpy() - expected.distance).max() < 1e-6
     assert len(np.unique(batch["label"])) > 1
+
+
+def test_unchanged_rows_keep_their_labels_of_the_same_set(built, body, prototypes):
+    cropper, plain = Cropper(body, prototypes=prototypes), ShardDataset(built, None, ("region", *ALL), shuffle=False)
+    (stored,) = ShardBatches(plain, 64)
+    rows = {name: stored[name].numpy() for name in ("region", "global_orient", "body_pose", "betas", "label")}
+    rows["label"][:20] = 6
+    bodies = BodyParameters.of(*(rows[name] for name in ("global_orient", "body_pose", "betas")))
+    expected = assign(bodies, prototypes, body).label
+    for known, kept in ((prototypes.fingerprint, 20), ("feedfeedfeedfeed", 0), (None, 0)):
+        batch = cropper.begin(dict(rows), [(0, 0, number) for number in range(22)])
+        cropper.label(batch, [known] * 22)
+        assert (batch.columns["label"][:kept] == 6).all()
+        assert np.array_equal(batch.columns["label"][kept:], expected[kept:])
 
 
 def test_the_tail_axis_is_the_records_unless_asked(built, body, prototypes):

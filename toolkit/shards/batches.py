@@ -9,6 +9,8 @@ In: a ``ShardDataset`` or ``ShardMixture``. Out: one dict per batch: the very ro
         for batch in batches:  # batches.state_dict() is the token of the point after this batch
             ...
 
+With a ``Cropper``, they are crops as a network wants them, changed at random or plain (``cropper``).
+
 Reading, checksums, decompression, JPEG and casts release Python's lock, so threads use every processor without the
 copies between processes that cost a DataLoader's workers what they gain. No batch is overwritten while something still
 refers to it.
