@@ -261,6 +261,26 @@ def test_labels_are_those_of_the_changed_bodies(built, body, prototypes):
     assert len(np.unique(batch["label"])) > 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_rows_lack_stays_missing(built, body, prototypes):
+    """Every other row has neither body nor keypoints nor cameras: NaN, and no label; the others are whole."""
+    cropper = Cropper(body, "cliff", prototypes=prototypes)
+    (stored,) = ShardBatches(ShardDataset(built, None, cropper.columns((*COLUMNS, "distance")), shuffle=False), 64)
+    rows = {n: v.numpy().copy() for n, v in stored.items() if isinstance(v, torch.Tensor) and n != "image"}
+    for name, values in rows.items():
+        if values.dtype.kind == "f" and name != "region":
+            values[::2] = np.nan
+    rows["label"][:] = -1
+    batch = cropper.begin(rows, [(0, 0, number) for number in range(22)])
+    cropper.label(batch, [None] * 22)
+    assert (batch.columns["label"][::2] == -1).all()
+    assert (batch.columns["label"][1::2] >= 0).all()
+    for name in ("keypoints2d", "joints3d", "global_orient", "transl", "crop_camera", "camera_matrix", "distance"):
+        assert np.isnan(batch.columns[name][::2]).all(), name
+        assert np.isfinite(batch.columns[name][1::2]).all(), name
+    assert np.isfinite(batch.columns["crop_affine"]).all()
+
+
 def test_unchanged_rows_keep_their_labels_of_the_same_set(built, body, prototypes):
     cropper, plain = Cropper(body, prototypes=prototypes), ShardDataset(built, None, ("region", *ALL), shuffle=False)
     (stored,) = ShardBatches(plain, 64)
