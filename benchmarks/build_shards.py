@@ -294,7 +294,8 @@ def report(kept: dict[str, Any]) -> str:
         "",
         "![cost of a row and memory](build_shards.png)",
         "",
-        f"Machine: {kept['machine']}. Processor time is the number to compare where others use it. {kept.get('note', '')}",
+        f"Machine: {kept['machine']}. Processor time is the number to compare where others use it."
+        f" {kept.get('note', '')}",
         "",
     ])  # fmt: skip
 
