@@ -17,7 +17,7 @@ from hmrtk.reports.photographs import Photographs
 from hmrtk.reports.picture_plane import Plane
 from hmrtk.reports.published_rows import DATASET_NAMES
 from hmrtk.reports.sentences import difference_sentences, error_sentence
-from hmrtk.reports.showcase import Showcase
+from hmrtk.reports.showcase import SHOWN, Showcase
 from hmrtk.reports.subgroups import action_errors_table, prototype_errors_table
 from hmrtk.reports.systems import curve_table, difference_table, distance_chart, reduction_chart, result_table
 from hmrtk.reports.tables import Table
@@ -116,7 +116,7 @@ def _papers(measured: Measurement, extras: Extras) -> Section:
 
 
 def _shown(measured: Measurement, body: BodyModel, extras: Extras, progress: Progress) -> Section:
-    show = Showcase(measured, body, extras.photographs)
+    show = Showcase(measured, body, extras.photographs, min(SHOWN, len(extras.rarest)))
     galleries: list[Block] = [show.rarest(extras.rarest, progress)]
     for name in show.systems:
         galleries += [show.worst(name, progress), show.best(name, progress)]

@@ -98,7 +98,7 @@ def draw_bodies(
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
     """RGB or RGBA (H, W, 3 or 4) uint8 → PNG bytes."""
     swap = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, swap), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, swap), [cv2.IMWRITE_PNG_COMPRESSION, 6])
     if not done:
         raise OutputError("a picture of the report could not be encoded as PNG")
     return data.tobytes()

@@ -20,7 +20,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.synthesis.figure import render_figure
 
 SHOWN = 8
-"""Cards of each gallery of best and of worst samples."""
+"""Cards of each gallery of best and of worst samples, at most."""
 MOST_SYSTEMS = 4
 """Systems that are drawn, the first ones: pages with more would be too large."""
 PHOTO = "photo"
@@ -39,22 +39,25 @@ class Showcase:
         measured: systems, all in the order of the records.
         body: the active body.
         photographs: where pictures of the people are, or None.
+        shown: cards of the best and of the worst.
     """
 
-    def __init__(self, measured: Measurement, body: BodyModel, photographs: Photographs | None = None) -> None:
-        self.measured, self.body, self.photographs = measured, body, photographs
+    def __init__(
+        self, measured: Measurement, body: BodyModel, photographs: Photographs | None = None, shown: int = SHOWN
+    ) -> None:
+        self.measured, self.body, self.photographs, self.shown = measured, body, photographs, shown
         self.systems = list(measured.systems)[:MOST_SYSTEMS]
         self.parameters = measured.records.parameters()
         self.ids = measured.records.sample_ids
 
     def best(self, system: str, progress: Progress = silent) -> Gallery:
         """The samples with the smallest MPVPE."""
-        order = np.argsort(self.measured.errors[system].pve, kind="stable")[:SHOWN]
+        order = np.argsort(self.measured.errors[system].pve, kind="stable")[: self.shown]
         return self._ranked(system, "best", "smallest", order, progress)
 
     def worst(self, system: str, progress: Progress = silent) -> Gallery:
         """The samples with the largest MPVPE."""
-        order = np.argsort(-self.measured.errors[system].pve, kind="stable")[:SHOWN]
+        order = np.argsort(-self.measured.errors[system].pve, kind="stable")[: self.shown]
         return self._ranked(system, "worst", "largest", order, progress)
 
     def rarest(self, rows: Sequence[int], progress: Progress = silent) -> Gallery:

@@ -92,7 +92,7 @@ def build_tail_report(
         baseline: the system that the others are compared with.
         tails: percentages x of T-x%.
         protocol: of the errors.
-        rarest: how many of the farthest samples are drawn.
+        rarest: how many of the farthest samples are drawn, and at most how many of the best and worst.
         provenance: of the artefact (``records.artefact.provenance``).
         body_of_gender: bodies for protocols with gendered ground truth.
         everything: the records and those without a body, for metrics of the picture's plane; None: the records.

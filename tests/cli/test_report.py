@@ -13,6 +13,7 @@ import pytest
 from hmrtk.toolkit.body.model import load_body
 from hmrtk.toolkit.evaluation.predictions import Predictions, PredictionsMetadata
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet, to_spin_mean_params
+from hmrtk.toolkit.records.table import RecordTable
 from hmrtk.toolkit.sources.embedded import embedded_records
 
 from .conftest import Hmrtk
@@ -58,6 +59,36 @@ def test_report_with_two_systems(hmrtk: Hmrtk, tmp_path: Path) -> None:
     text = json.dumps(done.json["tables"])
     assert "MPVPE" in text
     assert "PA-MPJPE" in text
+    assert {about["measured"] for about in done.json["predictions"].values()} == {ROWS}
+    gain = done.json["tables"]["differences"]["rows"][0]
+    assert (gain["system"], gain["verdict"]) == ("good", "better")
+
+
+def test_predictions_for_records_without_a_body_are_passed_over(hmrtk: Hmrtk, tmp_path: Path) -> None:
+    """As ``evaluate`` does; samples that are in no record are refused by both."""
+    path = predictions(tmp_path / "a.parquet", 0.1)
+    records = embedded_records("test", load_body(), ROWS)
+    columns = {name: records.array(name) for name in ("sample_id", "dataset", "split", "betas", "global_orient")}
+    bare = np.full((ROWS, 23, 3), np.nan, np.float32)
+    bare[2:] = records.array("body_pose")[2:]
+    RecordTable.from_columns({**columns, "body_pose": bare}, records.metadata).write(tmp_path / "records.parquet")
+    arguments = ("--records", "records.parquet", "--predictions")
+    done = hmrtk("tail-report", *arguments, f"a={path}", "--k", 3, "--rarest", 1, "--out", "report")
+    assert done.code == 0, done.err
+    assert "a: 2 predictions are for records that are not measured" in done.out
+    report = json.loads((tmp_path / "report/report.json").read_text())
+    assert (report["samples"], report["predictions"]["a"]["passed_over"]) == (ROWS - 2, 2)
+    assert hmrtk("evaluate", *arguments, path, "--json").json["n"] == ROWS - 2
+    more = predictions(tmp_path / "more.parquet", 0.1, ROWS + 1)
+    refused = hmrtk("tail-report", *arguments, f"a={more}", "--k", 3, "--rarest", 1)
+    assert refused.code == 1
+    assert "1 predictions are for samples not in" in refused.err
+
+
+def test_two_sources_of_pictures_are_refused(hmrtk: Hmrtk) -> None:
+    done = hmrtk("tail-report", "--images", "a", "--shards", "b")
+    assert done.code == 2
+    assert "--images and --shards are two sources of the same pictures: give one" in done.err
 
 
 def test_rarity_can_be_measured_from_given_mean_parameters(hmrtk: Hmrtk, tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hmrtk.reports.distances import Distances
+from hmrtk.reports.measured import Measurement, measure_systems
+from hmrtk.reports.significance import Groups
 from hmrtk.reports.tail import build_tail_report
 from hmrtk.toolkit.body.model import BodyModel, load_body
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.evaluation.predictions import Predictions, PredictionsMetadata
+from hmrtk.toolkit.evaluation.protocols import DEFAULT
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.records.record import RecordMetadata
@@ -95,3 +99,15 @@ def full_report(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     out = tmp_path_factory.mktemp("full") / "report"
     systems = {"base": tiny.predictions("base", 0.3), "better": tiny.predictions("better", 0.1)}
     return out, build(tiny, out, predictions=systems, baseline="base")
+
+
+def measurement(tiny: Tiny, systems: dict[str, Predictions], **changes: Any) -> Measurement:
+    """What ``build_tail_report`` makes its tables of, without writing a report."""
+    options: dict[str, Any] = {"records": tiny.records, "baseline": None, "protocol": DEFAULT, "seed": 0, **changes}
+    records, labels = options["records"], tiny.labels
+    far, near, actions = labels.distance_to_singular, labels.distance, records.array("action")
+    distances = Distances.of(far, near, labels.label, actions, (10, 25), 3, far[::-1])
+    name = distances.narrowest
+    tail = (name, distances.tails[name])
+    found = measure_systems(records, systems, tiny.body, options["protocol"], tail)
+    return Measurement(distances=distances, systems=found, groups=Groups.of(records), **options)

@@ -47,3 +47,15 @@ def test_shown_values() -> None:
         "x",
         "2",
     ]
+
+
+def test_latex_is_rounded_escaped_and_marks_what_was_published() -> None:
+    rows = [{"name": "a_b & 5%", "n": 1, "e": 0.26, "source": "published: X"}, {"name": "c", "n": 2, "e": None}]
+    text = Table("t_1", "Title", "T-5% → all.", TABLE.columns, rows).to_latex()
+    lines = text.splitlines()
+    assert r"  \caption{Title. T-5\% $\to$ all.}" in lines
+    assert r"  \begin{tabular}{lrr}" in lines
+    assert r"    Name & Count & Error (mm) \\" in lines
+    assert r"    \textit{a\_b \& 5\%} & \textit{1} & \textit{0.3} \\" in lines
+    assert r"    c & 2 & -- \\" in lines
+    assert text.count("{") == text.count("}")
