@@ -98,7 +98,7 @@ def predict_photo(
     height, width = image.shape[:2]
     box = np.array((0, 0, width, height) if bbox is None else bbox, np.float64)
     _check_box(box, width, height)
-    if focal is not None and not focal > 0:
+    if focal is not None and not 0 < focal < np.inf:
         raise InputError("focal length", f"expected a positive number of px, got {focal}")
     center, side = bbox_to_square(box, BOX_EXPANSION if bbox is not None else 1.0)
     size = checkpoint.config.data.size

@@ -279,11 +279,11 @@ def train(
         Validation errors per stage, those of the mean body, and what was taken from ``inputs.init``; plain values.
 
     Raises:
-        InputError: the folder holds another run, a batch that does not divide, a loss that is not finite.
+        InputError: no such devices, a folder that holds another run, a batch that does not divide, a loss that is not
+            finite.
         OutputError: the folder cannot be written.
     """
-    strategy = "auto" if devices == 1 else "ddp"
-    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=config.precision)
+    fabric = _fabric(accelerator, devices, config.precision)
     if devices > 1:
         fabric.launch()
     share = fabric.world_size * config.accumulate
@@ -293,6 +293,15 @@ def train(
         _claim(out, config, inputs, overwrite)
     fabric.barrier()
     return _Run(config, inputs, out, fabric, progress, on_validation).train()
+
+
+def _fabric(accelerator: str, devices: int, precision: Any) -> Fabric:
+    strategy = "auto" if devices == 1 else "ddp"
+    try:
+        return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, precision=precision)
+    except (RuntimeError, ValueError) as error:  # no such accelerator, or fewer devices
+        problem = f"{devices} cannot be had: {str(error).splitlines()[0][:160]}"
+        raise InputError(f"accelerator {accelerator}", problem, "hmrtk doctor says what is there") from None
 
 
 def device_named(name: str) -> str:

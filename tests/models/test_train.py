@@ -352,6 +352,16 @@ def test_a_batch_that_does_not_divide(run: Callable[..., dict[str, Any]], tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("devices", [1, 2])
+def test_devices_that_are_not_there(stub: ModuleType, inputs: TrainingInputs, tmp_path: Path, devices: int) -> None:
+    with pytest.raises(InputError) as caught:
+        train(stub.quick_config("hmr"), inputs, tmp_path, accelerator="cuda", devices=devices)
+    assert str(caught.value).startswith(f"accelerator cuda: {devices} cannot be had: ")
+    assert str(caught.value).endswith("(hmrtk doctor says what is there)")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_run_that_diverges(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     wild = ("optimiser.learning_rate=1e30", "optimiser.clip=null", "regressor.dropout=0")
     with pytest.raises(InputError) as caught:
