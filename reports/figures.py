@@ -40,6 +40,9 @@ _MIDDLE_GREY = "#808488"
 
 _HEAT = "YlOrRd"
 
+_LEGEND_LETTERS = 66
+"""So many fit above the axes in one row; a marker takes the room of six."""
+
 _STYLE = {
     "axes.edgecolor": _GRID,
     "axes.grid": True,
@@ -319,11 +322,12 @@ def _chart(draw: Callable[[Axes], None], name: str, title: str, caption: str, da
 
 
 def _legend(axes: Axes) -> None:
-    """Above the axes, where it covers nothing."""
+    """Above the axes, where it covers nothing: in one row where the names are short."""
+    names = axes.get_legend_handles_labels()[1]
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=2,
+        ncols=len(names) if sum(map(len, names)) <= _LEGEND_LETTERS - 6 * len(names) else 2,
         borderaxespad=0.2,
         columnspacing=1.2,
         handlelength=1.2,

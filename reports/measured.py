@@ -22,7 +22,7 @@ from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.table import RecordTable
 
 PARTS = ("pve_s", "pve_p")
-PART_ROWS = 5000
+PART_ROWS = 2500
 """PVE-S and PVE-P are means over at most so many samples, spread evenly: they cost two more bodies each."""
 
 

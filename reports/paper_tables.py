@@ -62,16 +62,15 @@ def own_tables(measured: Measurement) -> list[Table]:
     found = dict.fromkeys(measured.records.table["dataset"].to_pylist())
     overall = [PublishedColumn(name, "Full", metric) for name in found for metric in MILLIMETRES]
     tails = [PublishedColumn(name, subset, "pve") for name in found for subset in measured.distances.tails]
-    words = (
-        ("overall", "All samples, in the form of PM-Net's Table III", overall),
-        ("tails_by_system", "The tail, in the form of PM-Net's Table IV", tails),
-    )
-    return [_own(name, title, columns, measured) for name, title, columns in words]
+    how = measured.how, f"{measured.how} T-x% of each data set by itself."
+    return [
+        _own("overall", "All samples, in the form of PM-Net's Table III", how[0], overall, measured),
+        _own("tails_by_system", "The tail, in the form of PM-Net's Table IV", how[1], tails, measured),
+    ]
 
 
-def _own(name: str, title: str, columns: Sequence[PublishedColumn], measured: Measurement) -> Table:
+def _own(name: str, title: str, caption: str, columns: Sequence[PublishedColumn], measured: Measurement) -> Table:
     shown = [Column("system", "System"), *(column.to_column(f"v{i}") for i, column in enumerate(columns))]
-    caption = f"{measured.how} T-x% of each data set by itself."
     return Table(name, title, caption, shown, _our_rows(columns, measured, {}, source=False))
 
 
@@ -90,9 +89,11 @@ def _beside(table: PublishedTable, chosen: list[int], measured: Measurement, pla
         Column("source", "Source"),
     ]
     shown += [column.to_column(f"v{n}") for n, column in enumerate(columns)]
+    tails = any(column.subset != "Full" for column in columns)
+    rare = " Their T-x% is by distance to the singular prototype of this report." if tails else ""
     caption = (
-        f"{table.caption} Rows marked “{MEASURED}” are the systems of this report: {measured.how} Those marked "
-        "“published” are copied from the paper and follow its own protocol."
+        f"Rows marked “{MEASURED}” are the systems of this report: {measured.how}{rare} Rows marked “published” are "
+        f"copied and follow the paper's own protocol: {table.source}"
     )
     return Table(f"beside_{table.name}", f"{table.paper}, Table {table.number}", caption, shown, [*rows, *ours])
 

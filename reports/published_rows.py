@@ -64,7 +64,7 @@ class PublishedTable:
     Attributes:
         paper: its short name.
         number: the table's.
-        caption: with the paper's title and the words "published, not measured here".
+        source: the paper's title and the table's number, and what the table holds.
         columns: what they hold.
         rows: ``{"system": name, "values": one per column}``; NaN where the paper has no number.
         subject: what rows are: ``systems``, or ``settings`` of one system.
@@ -72,7 +72,7 @@ class PublishedTable:
 
     paper: str
     number: str
-    caption: str
+    source: str
     columns: Sequence[PublishedColumn]
     rows: Sequence[dict[str, Any]]
     subject: str = "systems"
@@ -88,7 +88,7 @@ class PublishedTable:
         columns += [column.to_column(f"v{index}") for index, column in enumerate(self.columns)]
         rows = [{"system": row["system"], **{f"v{i}": v for i, v in enumerate(row["values"])}} for row in self.rows]
         title = f"{self.paper}, Table {self.number} (published)"
-        return Table(f"published_{self.name}", title, self.caption, columns, rows)
+        return Table(f"published_{self.name}", title, f"Published, not measured here: {self.source}", columns, rows)
 
 
 def published_tables(subject: str = "systems") -> list[PublishedTable]:
@@ -104,6 +104,6 @@ def published_tables(subject: str = "systems") -> list[PublishedTable]:
 
 
 def _table(short: str, title: str, table: dict[str, Any]) -> PublishedTable:
-    caption = f"Published, not measured here: {title}, Table {table['number']}. {table['caption']}"
+    source = f"{title}, Table {table['number']}. {table['caption']}"
     columns = [PublishedColumn(**column) for column in table["columns"]]
-    return PublishedTable(short, table["number"], caption, columns, table["rows"], table.get("subject", "systems"))
+    return PublishedTable(short, table["number"], source, columns, table["rows"], table.get("subject", "systems"))

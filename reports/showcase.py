@@ -77,7 +77,7 @@ class Showcase:
             "The samples farthest from the singular prototype: the truth, then each system's body, as the camera sees "
             f"them. Errors: MPVPE. {self.measured.how}"
         )
-        sheet = sheet_of(pictures, [f"{c.title}" for c in cards], 4)
+        sheet = sheet_of(pictures, [c.title for c in cards], 2)
         return Gallery("rarest_predictions", "Predictions for the rarest samples", caption, cards, sheet)
 
     def _ranked(self, system: str, name: str, which: str, order: Array, progress: Progress) -> Gallery:
@@ -96,7 +96,7 @@ class Showcase:
         )
         title = f"{system}: {name} samples"
         return Gallery(
-            f"{name}_{_plain_name(system)}", title, caption, cards, sheet_of(pictures, [c.title for c in cards], 4)
+            f"{name}_{_plain_name(system)}", title, caption, cards, sheet_of(pictures, [c.title for c in cards], 2)
         )
 
     def _photo(self, row: int) -> list[tuple[str, Picture]]:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hmrtk.reports.measured import Measurement
-from hmrtk.reports.photographs import PHOTO_PX, OriginalPhotographs
+from hmrtk.reports.photographs import PHOTO_PX, OriginalPhotographs, ShardPhotographs
 from hmrtk.reports.showcase import Showcase, system_colour
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.shards.builder import build_shards
+from hmrtk.toolkit.shards.plan import ShardConfig
 
 from .conftest import COUNT, Tiny, measurement, tiny_records
 
@@ -88,3 +90,20 @@ def test_photographs_are_cut_at_the_box(tmp_path: Path, body: BodyModel) -> None
         source.crop(records, 2)
     with pytest.raises(InputError, match="no such image folder"):
         OriginalPhotographs(tmp_path / "nowhere")
+
+
+def test_shards_show_what_the_photographs_show(tmp_path: Path, body: BodyModel) -> None:
+    rng = np.random.default_rng(0)
+    photo = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (400, 300), interpolation=cv2.INTER_CUBIC)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    boxes, keypoints = np.tile([120.0, 60, 250, 240], (COUNT, 1)), np.full((COUNT, 24, 3), 150.0)
+    columns = {"bbox_xyxy": boxes, "image_path": "photo.png", "image_size": np.tile([400, 300], (COUNT, 1))}
+    records = tiny_records(body, **columns, keypoints2d=keypoints)
+    build_shards(records.head(3), body, tmp_path / "shards", ShardConfig(maps=(), images=tmp_path), workers=1)
+    stored = ShardPhotographs(tmp_path / "shards")
+    ours, theirs = stored.crop(records, 1), OriginalPhotographs(tmp_path).crop(records, 1)
+    assert ours is not None
+    assert theirs is not None
+    assert ours.shape == theirs.shape == (PHOTO_PX, PHOTO_PX, 3)
+    assert np.abs(ours.astype(int) - theirs).mean() < 3
+    assert stored.crop(records, 5) is None  # not among the shards' rows
