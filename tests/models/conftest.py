@@ -18,9 +18,12 @@ from hmrtk.toolkit.body.model import BodyModel, load_body
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """These networks are so small that threads only wait for each other."""
+    """These networks are so small that threads only wait for each other.
+
+    For each test anew: the first parallel kernel of numba gives torch, which shares its OpenMP, all threads back.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
