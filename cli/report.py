@@ -218,9 +218,12 @@ def body_of_gender(path: Path | None) -> Callable[[str], BodyModel]:
 
 def report_lines(report: dict[str, Any], out: Path) -> list[str]:
     """A finished report in a few words."""
+    from hmrtk.toolkit.wording import counted
+
     lines = [f"{fact['value']:>16}  {fact['meaning']}" for fact in report["facts"]]
-    passed = {name: about["passed_over"] for name, about in report.get("predictions", {}).items()}
+    passed = {name: about["passed_over"] for name, about in report["predictions"].items() if about["passed_over"]}
     lines += [
-        f"{name}: {count} predictions are for records that are not measured" for name, count in passed.items() if count
+        f"{name}: {counted(count, 'prediction is', 'predictions are')} passed over, for records that are not measured"
+        for name, count in passed.items()
     ]
     return [*lines, f"open {out / 'index.html'}"]

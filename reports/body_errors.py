@@ -1,6 +1,6 @@
 """Where on the body systems err: per joint, per body part, and per point of the surface (DaNet Fig. 14).
 
-In: a ``Measurement`` and the body; out: tables, a chart, and a gallery of heat maps. Called by ``tail``.
+In: a ``Measurement`` and the body; out: tables, a chart, and a gallery of heat maps. Called by ``error_sections``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which prototypes systems chose: how often the nearest one, on the head and on the tail, and how much farther.
 
 In: predictions that say which prototype each started from; out: a table, or sentences why there is none. Called by
-``tail``.
+``error_sections``.
 """
 
 from __future__ import annotations

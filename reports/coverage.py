@@ -12,6 +12,7 @@ from typing import Any
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.evaluation.predictions import Predictions
 from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.wording import counted
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,11 @@ class Coverage:
         """For the page; empty when there is nothing to say."""
         parts = []
         if self.passed_over:
-            parts.append(
-                f"{self.passed_over:,} more predictions are for records that are not measured, which have no body or "
-                "are not counted by the protocol"
-            )
+            more = counted(self.passed_over, "prediction is", "predictions are")
+            parts.append(f"{more} passed over, for records without a body or that the protocol does not count")
         if self.matching:
             parts.append(_matched(self.matching))
-        return f"{name}: {self.measured:,} samples; {'; '.join(parts)}." if parts else ""
+        return f"{name}: {counted(self.measured, 'sample')} measured; {'; '.join(parts)}." if parts else ""
 
 
 def covered(
@@ -58,7 +57,8 @@ def covered(
     ids = set(known.sample_ids)
     strange = [name for name in predictions.sample_ids if name not in ids]
     if strange:
-        problem = f"{len(strange)} predictions are for samples not in {known.place}, the first is {strange[0]!r}"
+        many = counted(len(strange), "prediction is", "predictions are")
+        problem = f"{many} for samples not in {known.place}, the first is {strange[0]!r}"
         raise InputError(predictions.place, problem, "pass the record table that was predicted")
     rows = predictions.match(records, unknown="ignore")
     matching = predictions.metadata.provenance.get("matching") or {}
@@ -71,6 +71,6 @@ def _matched(matching: dict[str, Any]) -> str:
     unused = matching.get("results_without_record", {}).get("count", 0)
     text = f"imported, matched by {matching.get('matched_by', '?')}"
     if "results" in matching and "records" in matching:
-        text += f": {matching['results']:,} results, {matching['records']:,} records"
-    text += f", {without:,} records without a result" if without else ""
-    return text + (f", {unused:,} results without a record" if unused else "")
+        text += f": {counted(matching['results'], 'result')}, {counted(matching['records'], 'record')}"
+    text += f", {counted(without, 'record')} without a result" if without else ""
+    return text + (f", {counted(unused, 'result')} without a record" if unused else "")

@@ -18,7 +18,7 @@ from hmrtk.reports.picture_plane import Plane
 from hmrtk.reports.published_rows import DATASET_NAMES
 from hmrtk.reports.sentences import difference_sentences, error_sentence
 from hmrtk.reports.showcase import SHOWN, Showcase
-from hmrtk.reports.subgroups import action_errors_table, prototype_errors_table
+from hmrtk.reports.subgroups import action_chart, action_errors_table, prototype_errors_table
 from hmrtk.reports.systems import curve_table, difference_table, distance_chart, reduction_chart, result_table
 from hmrtk.reports.tables import Table
 from hmrtk.toolkit.body.model import BodyModel
@@ -96,8 +96,9 @@ def _on_the_body(measured: Measurement, body: BodyModel) -> Section:
 
 def _groups(measured: Measurement, body: BodyModel, extras: Extras) -> Section:
     choices, left_out = choice_table(measured, extras.prototypes, body)
+    chart = action_chart(measured)
     blocks: list[Block] = [action_errors_table(measured), prototype_errors_table(measured)]
-    blocks += [choices] if choices else []
+    blocks = [*([chart] if chart else []), *blocks, *([choices] if choices else [])]
     text = left_out
     if choices is None and not left_out:
         text = ["No system says which prototype it started from, so there is no accuracy of that choice."]

@@ -1,7 +1,7 @@
 """Measured systems in the layout of the papers' tables; published rows stand beside them where the data set is theirs.
 
 In: a ``Measurement``; out: tables. PM-Net's Tables II to V, DaNet's per action (Table 2), and the other papers'. Called
-by ``tail``.
+by ``error_sections``.
 """
 
 from __future__ import annotations

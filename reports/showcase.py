@@ -1,6 +1,6 @@
 """Galleries of a system's best and worst samples and of the rarest: truth and predictions side by side.
 
-In: a ``Measurement`` and the body, perhaps photographs; out: galleries. Called by ``tail``.
+In: a ``Measurement`` and the body, perhaps photographs; out: galleries. Called by ``error_sections``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether one system is better than another: paired bootstrap intervals, and a test that draws whole sequences.
 
 In: errors of the same samples by two systems, and which sequence each sample is of; out: ``Comparison``. Called by
-``systems`` and ``subgroups``. Frames of one sequence are alike, so sequences are what is drawn and what is flipped.
+``measured`` and ``systems``. Frames of one sequence are alike, so sequences are what is drawn and what is flipped.
 """
 
 from __future__ import annotations

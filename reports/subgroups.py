@@ -1,6 +1,6 @@
 """Errors of parts of the samples: per action (DaNet Table 2) and per prototype.
 
-In: a ``Measurement``; out: tables. Called by ``tail``.
+In: a ``Measurement``; out: tables and a chart. Called by ``error_sections``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.reports.distances import NO_ACTION
+from hmrtk.reports.figures import Chart, dots
 from hmrtk.reports.measured import Measurement
 from hmrtk.reports.systems import METRIC_NAMES
 from hmrtk.reports.tables import Column, Table
@@ -19,6 +20,8 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.evaluation.groups import average_of_groups, group_names, grouped
 
 EVERY = "mean of actions"
+MOST_DRAWN = 40
+"""Actions that a chart can name."""
 
 Array = NDArray[Any]
 
@@ -47,6 +50,21 @@ def action_errors_table(measured: Measurement) -> Table:
         "the actions' means, however many samples each has (as DaNet Table 2)."
     )
     return Table("errors_per_action", "Errors per action", caption, columns, rows)
+
+
+def action_chart(measured: Measurement) -> Chart | None:
+    """MPVPE of each action, a colour per system; None where there are too many or too few to draw (DaNet Fig. 13)."""
+    names = _actions(measured)
+    distances = _counted(names, "action", measured.distances.singular)
+    order = [row["action"] for row in sorted(distances, key=lambda row: -row["singular"])]
+    if not 1 < len(order) <= MOST_DRAWN:
+        return None
+    values = {}
+    for system, error in measured.errors.items():
+        means = {group.name: group.means["pve"] for group in grouped(error, names, ("pve",))}
+        values[system] = np.array([means[name] for name in order])
+    caption = f"MPVPE of each action, the farthest from the singular prototype on top. {measured.how}"
+    return dots(order, values, "action_errors", "Error per action", caption, "MPVPE (mm)")
 
 
 def prototype_errors_table(measured: Measurement) -> Table:

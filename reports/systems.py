@@ -1,6 +1,6 @@
 """Systems on the rarity axis: errors on Full and T-x%, against a baseline, and over distance (PM-Net Fig. 1 b, Fig. 5).
 
-In: a ``Measurement``; out: tables and charts. Called by ``tail`` when there are predictions.
+In: a ``Measurement``; out: tables and charts. Called by ``error_sections`` when there are predictions.
 """
 
 from __future__ import annotations

@@ -75,14 +75,14 @@ def test_predictions_for_records_without_a_body_are_passed_over(hmrtk: Hmrtk, tm
     arguments = ("--records", "records.parquet", "--predictions")
     done = hmrtk("tail-report", *arguments, f"a={path}", "--k", 3, "--rarest", 1, "--out", "report")
     assert done.code == 0, done.err
-    assert "a: 2 predictions are for records that are not measured" in done.out
+    assert "a: 2 predictions are passed over, for records that are not measured" in done.out
     report = json.loads((tmp_path / "report/report.json").read_text())
     assert (report["samples"], report["predictions"]["a"]["passed_over"]) == (ROWS - 2, 2)
     assert hmrtk("evaluate", *arguments, path, "--json").json["n"] == ROWS - 2
     more = predictions(tmp_path / "more.parquet", 0.1, ROWS + 1)
     refused = hmrtk("tail-report", *arguments, f"a={more}", "--k", 3, "--rarest", 1)
     assert refused.code == 1
-    assert "1 predictions are for samples not in" in refused.err
+    assert "1 prediction is for samples not in" in refused.err
 
 
 def test_two_sources_of_pictures_are_refused(hmrtk: Hmrtk) -> None:

@@ -19,7 +19,10 @@ def test_predictions_of_other_records_are_counted(tiny: Tiny) -> None:
     kept, coverage = covered(predictions, some, tiny.records)
     assert kept.sample_ids == some.sample_ids
     assert (coverage.measured, coverage.passed_over) == (17, 3)
-    assert coverage.sentence("a").startswith("a: 17 samples; 3 more predictions are for records that are not measured")
+    assert coverage.sentence("a") == (
+        "a: 17 samples measured; 3 predictions are passed over, for records without a body or that the protocol does "
+        "not count."
+    )
     assert covered(predictions, tiny.records)[1].sentence("a") == ""
 
 
@@ -43,6 +46,6 @@ def test_what_an_import_said_is_told(tiny: Tiny) -> None:
     predictions = tiny.predictions("a", 0.1)
     told = replace(predictions, metadata=replace(predictions.metadata, provenance={"matching": matching}))
     assert covered(told, tiny.records)[1].sentence("spin") == (
-        "spin: 20 samples; imported, matched by image: 25 results, 22 records, 2 records without a result, "
-        "5 results without a record."
+        "spin: 20 samples measured; imported, matched by image: 25 results, 22 records, 2 records without a "
+        "result, 5 results without a record."
     )

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -88,3 +89,17 @@ def test_rows_without_a_camera_are_left_out(tiny: Tiny, body: BodyModel) -> None
     some.camera[4, 0] = -1
     plane = measure_plane(pictured(tiny, body), {"a": some}, body, PlaneTruth())
     assert plane.people == {"a": COUNT - 2}
+
+
+def test_segmentation_where_there_are_masks(tiny: Tiny, body: BodyModel, tmp_path: Path) -> None:
+    """Masks that call the whole picture a person: the accuracy is the share of it that the body covers."""
+    records = pictured(tiny, body)
+    for row in range(COUNT):
+        name = f"COCO_val2014_{row:012d}_segmentation.png"
+        cv2.imwrite(str(tmp_path / name), np.full((300, 300), 255, np.uint8))
+    plane = measure_plane(records, {"a": with_cameras(tiny)}, body, PlaneTruth(masks=tmp_path))
+    assert 2 < plane.values["a"]["foreground_accuracy"] < 40
+    table = plane.table()
+    assert table is not None
+    assert "FB accuracy (%)" in [c.heading for c in table.columns]
+    assert "segmentation" not in plane.notes[0]

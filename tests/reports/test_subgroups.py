@@ -10,7 +10,7 @@ import pytest
 from hmrtk.reports.body_errors import heat_picture, joint_table, part_table, scale_top
 from hmrtk.reports.choices import choice_table
 from hmrtk.reports.measured import Measurement
-from hmrtk.reports.subgroups import EVERY, action_errors_table, prototype_errors_table
+from hmrtk.reports.subgroups import EVERY, action_chart, action_errors_table, prototype_errors_table
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.prototypes.measure import distances_to
 
@@ -32,6 +32,16 @@ def test_actions_and_their_mean(measured: Measurement) -> None:
     assert rows[EVERY]["pve a"] == pytest.approx(np.mean(means))
     assert rows[EVERY]["samples"] == COUNT
     assert list(rows)[-1] == EVERY
+
+
+def test_actions_are_drawn_farthest_first(measured: Measurement, tiny: Tiny, body: BodyModel) -> None:
+    chart = action_chart(measured)
+    assert chart is not None
+    rows = action_errors_table(measured).rows[:-1]
+    assert chart.data["names"] == [row["action"] for row in rows]
+    assert chart.data["values"]["b"].tolist() == pytest.approx([row["pve b"] for row in rows])
+    one = tiny_records(body, action="walk")
+    assert action_chart(measurement(tiny, {"a": tiny.predictions("a", 0.1)}, records=one)) is None
 
 
 def test_records_without_actions_are_one_group(tiny: Tiny, body: BodyModel) -> None:
