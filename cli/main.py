@@ -20,7 +20,10 @@ import click
 from hmrtk.toolkit.errors import HmrtkError
 
 COMMANDS = {
-    "quickstart": ("hmrtk.cli.quickstart:quickstart", "Run the whole path on the embedded data: two networks and a report."),
+    "quickstart": (
+        "hmrtk.cli.quickstart:quickstart",
+        "Run the whole path on the embedded data, to two networks and a report.",
+    ),
     "doctor": ("hmrtk.cli.doctor:doctor", "Tell what is installed, found and missing."),
     "datasets": ("hmrtk.cli.datasets:datasets", "List, show, download and verify the datasets hmrtk knows."),
     "ingest": ("hmrtk.cli.data:ingest", "Read raw files into record tables."),
