@@ -25,6 +25,7 @@ def _charts() -> list[figures.Chart]:
         figures.dumbbells(
             ["walk", "roll"], np.array([5.0, 1]), np.array([1.0, 5]), "d", "D", "c", ("all", "tail"), "%"
         ),
+        figures.dots(["left <hip>", "right"], {"s": np.array([1.0, 2]), "t": np.array([2.0, 1])}, "f", "F", "c", "mm"),
         figures.curves(
             x, {"s": x, "t": -x}, "e", "E", "c", ("x", "y"), ["q", "s", "t"], {n: (x - 9, x + 9) for n in "st"}
         ),
@@ -124,3 +125,21 @@ def test_above_a_hundred_clusters_only_the_pictured_are_numbered() -> None:
     centres, picture = rng.normal(size=(150, 2)), np.full((20, 20, 4), 255, np.uint8)
     chart = figures.cluster_map(centres, np.arange(150), centres, {7: picture}, "m", "Map", "c", {})
     assert re.findall(r">(\d+)</text>", chart.svg) == ["7"]
+
+
+def test_heat_grows_darker_and_redder_and_stops_at_the_ends() -> None:
+    colours = figures.heat_colours(np.array([-1.0, 0, 0.25, 0.5, 0.75, 1, 7]))
+    assert colours.shape == (7, 3)
+    lightness = colours @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(lightness[1:6]) < -0.05).all()
+    np.testing.assert_array_equal(colours[[0, 6]], colours[[1, 5]])
+
+
+def test_the_scale_of_heat_lies_on_nothing() -> None:
+    bar = figures.heat_bar(80, 600)
+    assert bar.shape[1:] == (600, 4)
+    assert bar.dtype == np.uint8
+    assert bar[0, 0, 3] == 0
+    middle = bar[bar.shape[0] // 4, 100:500]
+    assert (middle[:, 3] == 255).all()
+    assert middle[0, 2] > middle[-1, 2]
