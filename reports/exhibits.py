@@ -82,11 +82,11 @@ def prototype_gallery(
         lines += [f"{name}: {value:.0f} mm" for name, value in found.items()]
         facts |= {"pve": found} if found else {}
         cards.append(Card([("prototype", encode_png(picture))], f"Prototype {row['prototype']}", lines, facts))
-    last = ", and their most common action" if any("action" in row for row in clusters.rows) else ""
-    caption = (
-        "Those with the most samples first. Under each: its samples (share of all), their mean per-vertex distance to "
-        f"it{last}{', and the MPVPE of each system' if measured else ''}. All at one scale, as the camera sees them."
-    )
+    listed = ["its samples (share of all)", "their mean per-vertex distance to it"]
+    listed += ["their most common action"] if any("action" in row for row in clusters.rows) else []
+    listed += ["the MPVPE of each system on them"] if measured else []
+    order_told = f"Those with the most samples first. Under each: {', '.join(listed)}."
+    caption = f"{order_told} All at one scale, as the camera sees them."
     sheet = sheet_of([[p] for p in pictures], ["\n".join([c.title, *c.lines[:2]]) for c in cards], 10)
     return Gallery("prototype_gallery", "All prototypes", caption, cards, sheet)
 

@@ -19,7 +19,7 @@ from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.synthesis.figure import render_figure
 
-SHOWN = 8
+SHOWN = 6
 """Cards of each gallery of best and of worst samples, at most."""
 MOST_SYSTEMS = 4
 """Systems that are drawn, the first ones: pages with more would be too large."""
