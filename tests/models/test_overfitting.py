@@ -11,6 +11,7 @@ from hmrtk.models.config import load_config
 from hmrtk.models.train import TrainingInputs, train
 from hmrtk.models.training_log import read_log
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.sources.embedded import embedded_records
 
 PEOPLE = 12
@@ -22,14 +23,19 @@ CHANGES = (
 """Of the presets ``small``: a backbone of 0.2 million weights, no dropout, every step the whole batch."""
 
 
+@pytest.fixture(scope="module")
+def bodies(body: BodyModel) -> BodyParameters:
+    """Read before a test sets its threads: records' kernels set them as well."""
+    return embedded_records("train", body, limit=PEOPLE).parameters()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "steps"), [("hmr", ("stages.0.steps=350",)), ("pmnet", ("stages.0.steps=150", "stages.1.steps=350"))]
 )
 def test_one_batch_is_learned_by_heart(
-    stub: ModuleType, body: BodyModel, tmp_path: Path, network: str, steps: tuple[str, ...]
+    stub: ModuleType, body: BodyModel, bodies: BodyParameters, tmp_path: Path, network: str, steps: tuple[str, ...]
 ) -> None:
-    bodies = embedded_records("train", body, limit=PEOPLE).parameters()
     rows = stub.StubRows(stub.columns_of(bodies, body, size=64))
     inputs = TrainingInputs(rows, rows, stub.prototypes_of(body), body)
     report = train(load_config(network, "small", changes=(*CHANGES, *steps)), inputs, tmp_path, accelerator="cpu")
