@@ -1,6 +1,6 @@
 """The data set's tail without any predictions: how far samples are from one prototype and from many.
 
-In: actions, labels and distances, one per sample; out: tables and charts. Called by ``tail``. Distances come in metres
+In: actions, labels and distances, one per sample; out: tables. Called by ``tail``. Distances come in metres
 and are shown in millimetres: the mean over 6890 vertices of the Euclidean distance, translation left out, no alignment.
 """
 
@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmrtk.reports.figures import Chart, cumulative, dumbbells, histogram, ranked_bars
 from hmrtk.reports.tables import Column, Table
 from hmrtk.toolkit.evaluation.tail import tail_subset
 
 MM = 1000.0
 QUANTILES = (50, 90, 95, 99)
 NO_ACTION = "(none)"
-SHOWN_ACTIONS = 18
 UNTURNED = " by pose"
 """Ending of the names of tails by distance without orientation."""
 
@@ -282,48 +280,3 @@ def rarest_table(distances: Distances, sample_ids: Sequence[str], rarest: int) -
             }
         )
     return Table("rarest", "The rarest samples", f"Farthest from the singular prototype first. {HOW}", columns, rows)
-
-
-def distance_charts(distances: Distances, actions: Table, prototypes: Table) -> list[Chart]:
-    """Histogram, cumulative curve, make-up of the tail, share per prototype."""
-    both = {
-        "to the singular prototype": distances.singular,
-        f"to {assigned_name(distances.k).removesuffix(' prototypes')}": distances.assigned,
-    }
-    marks = {f" {name}": float(distances.singular[index].min()) for name, index in distances.tails.items()}
-    n = f"{len(distances):,} samples."
-    tail = distances.narrowest
-    shown = list(actions.rows[:SHOWN_ACTIONS])
-    return [
-        histogram(
-            both,
-            "distance_histogram",
-            "How far samples are from their prototype",
-            f"{n} Dashed: distance to the singular prototype from which a sample belongs to T-x%. {HOW}",
-            marks,
-        ),
-        cumulative(
-            both,
-            "distance_cumulative",
-            "Share of samples within a distance",
-            f"{n} The gap between the curves is what {distances.k} prototypes save a regressor. {HOW}",
-        ),
-        dumbbells(
-            [row["action"] for row in shown],
-            np.array([row["share"] for row in shown]),
-            np.array([row[f"share {tail}"] for row in shown]),
-            "tail_actions",
-            f"What {tail} is made of",
-            f"Share of each action among all samples and in {tail}, in percent; the {len(shown)} actions with the most "
-            f"samples in {tail}. Values: table “{actions.title}”.",
-            ("all samples", tail),
-            "share of samples (%)",
-        ),
-        ranked_bars(
-            np.array([row["share"] for row in prototypes.rows]),
-            "prototype_share",
-            "Share of samples per prototype",
-            f"{n} Prototypes ordered by the number of samples assigned to them, as in the gallery.",
-            ("rank of the prototype", "share of samples (%)"),
-        ),
-    ]

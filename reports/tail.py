@@ -13,23 +13,21 @@ from typing import Any
 import numpy as np
 
 from hmrtk.reports.coverage import covered
+from hmrtk.reports.distance_charts import distance_charts
 from hmrtk.reports.distances import (
-    HOW,
     Distances,
     action_table,
-    assigned_name,
-    distance_charts,
     distance_table,
     orientation_table,
     prototype_table,
     rarest_table,
-    saved,
     tail_table,
 )
 from hmrtk.reports.document import Document, Section
 from hmrtk.reports.error_sections import Extras, error_sections
 from hmrtk.reports.exhibits import ladder_gallery, prototype_gallery, rarest_gallery
 from hmrtk.reports.measured import Measured, Measurement, measure_systems
+from hmrtk.reports.particulars import details, facts
 from hmrtk.reports.photographs import Photographs
 from hmrtk.reports.picture_plane import PlaneTruth, measure_plane
 from hmrtk.reports.published_rows import DATASET_NAMES, published_tables
@@ -37,7 +35,6 @@ from hmrtk.reports.sentences import (
     action_sentences,
     cluster_sentences,
     distance_sentences,
-    method_of,
 )
 from hmrtk.reports.significance import Groups
 from hmrtk.reports.subgroups import prototype_errors_table
@@ -136,9 +133,9 @@ def build_tail_report(
         f"Tail report: {datasets}",
         f"{len(records):,} samples ({splits}), {len(prototypes)} prototypes"
         + (f", {len(systems)} system{'s' * (len(systems) > 1)}: {', '.join(systems)}." if systems else "."),
-        _facts(distances, systems),
+        facts(distances, systems),
         sections,
-        _details(records, prototypes, singular, body, protocol, systems, provenance),
+        details(records, prototypes, singular, body, protocol, systems, BOOTSTRAP_SEED, provenance),
     )
     document.write(out)
     identities = {
@@ -268,49 +265,3 @@ def _published_section() -> Section:
     ]
     tables = [table.to_table() for table in published_tables()]
     return Section("published", "Published results (not measured here)", text, tables, folded=True)
-
-
-def _facts(distances: Distances, systems: Mapping[str, Measured]) -> list[tuple[str, str]]:
-    tail = distances.narrowest
-    rows = distances.tails[tail]
-    whole = float(distances.singular.mean()), float(distances.assigned.mean())
-    facts = [
-        (f"{len(distances):,}", "samples"),
-        (f"{whole[0]:.0f} mm", "mean distance to the singular prototype"),
-        (f"{whole[1]:.0f} mm", f"to {assigned_name(distances.k)} ({saved(*whole)})"),
-        (f"{distances.singular[rows].mean():.0f} mm", f"{tail}: mean distance to the singular prototype"),
-        (f"{distances.assigned[rows].mean():.0f} mm", f"{tail}: mean distance to the assigned prototype"),
-    ]
-    for name, system in systems.items():
-        pve = system.errors.pve
-        facts.append((f"{pve.mean():.0f} → {pve[rows].mean():.0f}", f"{name}: MPVPE in mm, all → {tail}"))
-    return facts
-
-
-def _details(
-    records: RecordTable,
-    prototypes: PrototypeSet,
-    singular: PrototypeSet,
-    body: BodyModel,
-    protocol: Protocol,
-    systems: Mapping[str, Measured],
-    provenance: Mapping[str, Any],
-) -> dict[str, Any]:
-    measured: dict[str, Any] = {"Protocol": protocol.describe()} if systems else {}
-    for name, system in systems.items():
-        about = system.identity()
-        network = f", checkpoint {about['checkpoint']}" if about["checkpoint"] else ""
-        measured[f"Predictions of {name}"] = f"{about['place']}, {about['fingerprint']}{network}"
-    if systems:
-        measured["Intervals"] = (
-            f"percentile bootstrap and sign flips, {Groups.of(records).describe()}; seed {BOOTSTRAP_SEED}"
-        )
-    return {
-        "Records": f"{records.place}, {len(records):,} rows",
-        "Body": f"{body.fingerprint} ({body.gender})",
-        "Prototypes": f"{prototypes.fingerprint}, K = {len(prototypes)}, method {method_of(prototypes)}",
-        "Singular prototype": f"{singular.fingerprint}, method {method_of(singular)}",
-        "Distance": HOW,
-        **measured,
-        "Provenance": dict(provenance),
-    }
