@@ -7,6 +7,7 @@ are normalised here, on the device.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -19,6 +20,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in [0, 1]: what timm's and torchvision's ImageNet weights, and with them SPIN and PyMAF, expect."""
 
 NONE, IMAGENET = "none", "imagenet"
+FULL_STRIDE = 32
+"""Of all networks as they are published."""
 
 
 class Backbone(nn.Module):
@@ -52,7 +55,9 @@ class Backbone(nn.Module):
         return list(self.body(self.normalised(image)))
 
 
-def build_backbone(name: str, pretrained: str = NONE, features_only: bool = False) -> Backbone:
+def build_backbone(
+    name: str, pretrained: str = NONE, features_only: bool = False, stride: int = FULL_STRIDE
+) -> Backbone:
     """A backbone by timm's name for it.
 
     Args:
@@ -60,15 +65,23 @@ def build_backbone(name: str, pretrained: str = NONE, features_only: bool = Fals
         pretrained: ``none``; ``imagenet`` (downloaded by timm, kept in its cache); or a file with a state dict
             (``.safetensors``, or ``.pth`` that holds nothing but tensors).
         features_only: give feature maps instead of pooled features.
+        stride: px of the picture per px of the last feature map; below 32 for pictures so small that 2 × 2 would be
+            left. Not every network of timm can.
 
     Raises:
-        UnknownNameError: timm has no such network. InputError: weights cannot be had, or do not fit.
+        UnknownNameError: timm has no such network. InputError: it has no such stride; weights cannot be had, or do not
+            fit.
     """
     if not timm.is_model(name):
         raise UnknownNameError("backbone", name, timm.list_models())
-    shape = {"features_only": True} if features_only else {"num_classes": 0}
+    shape: dict[str, Any] = {"features_only": True} if features_only else {"num_classes": 0}
+    if stride != FULL_STRIDE:
+        shape["output_stride"] = stride
     if pretrained != IMAGENET:
-        backbone = Backbone(timm.create_model(name, **shape))
+        try:
+            backbone = Backbone(timm.create_model(name, **shape))
+        except (TypeError, ValueError, AssertionError, NotImplementedError, RuntimeError) as error:
+            raise InputError(f"backbone {name}", f"cannot be built with {shape}: {_first_line(error)}") from None
         if pretrained != NONE:
             _load(backbone.body, name, Path(pretrained))
         return backbone

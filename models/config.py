@@ -28,10 +28,11 @@ class _Part(BaseModel):
 
 
 class BackboneConfig(_Part):
-    """timm's name of the backbone, and where its weights come from: imagenet, none or a file."""
+    """timm's name of the backbone, where its weights come from (imagenet, none or a file), and its stride in px."""
 
     name: str = "resnet50"
     pretrained: str = IMAGENET
+    stride: Literal[8, 16, 32] = 32
 
 
 class RegressorConfig(_Part):

@@ -63,7 +63,8 @@ def build_network(config: TrainConfig, prototypes: PrototypeSet, body: BodyModel
     prototypes.check_body(body)
     camera = camera_model(config.camera)
     with random_state(config.seed):
-        backbone = build_backbone(config.backbone.name, config.backbone.pretrained if weights else "none")
+        pretrained = config.backbone.pretrained if weights else "none"
+        backbone = build_backbone(config.backbone.name, pretrained, stride=config.backbone.stride)
         part = config.regressor
         regressor = IterativeRegressor(backbone.width, part.hidden, part.dropout, part.iterations)
         singular = memory_rows(prototypes.singular_set(), camera)

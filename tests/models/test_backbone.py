@@ -98,3 +98,13 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
     assert str(caught.value).endswith(f"(pass weights of timm's or torchvision's {NAME})")
     with pytest.raises(InputError, match=r"nowhere\.pth: no such file"):
         build_backbone(NAME, str(tmp_path / "nowhere.pth"))
+
+
+def test_a_smaller_stride_leaves_larger_maps() -> None:
+    image = torch.zeros((1, 3, 64, 64), dtype=torch.uint8)
+    for stride in (8, 16, 32):
+        backbone = build_backbone("regnetx_002", stride=stride).eval()
+        assert backbone.body.forward_features(backbone.normalised(image)).shape[-1] == 64 // stride
+        assert backbone(image).shape == (1, backbone.width)
+    with pytest.raises(InputError, match=r"backbone hrnet_w18: cannot be built with .*output_stride"):
+        build_backbone("hrnet_w18", stride=8)
