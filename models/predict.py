@@ -75,7 +75,8 @@ def predict_rows(
     provenance = {"command": "predict", "checkpoint": checkpoint.fingerprint, "network": checkpoint.config.network,
                   "prototypes": checkpoint.prototypes.fingerprint, **checkpoint.about.get("inputs", {})}  # fmt: skip
     metadata = PredictionsMetadata(system=system, body=checkpoint.about["body"], provenance=provenance)
-    return Predictions(found.names, found.parameters, metadata, found.camera), found
+    chosen = found.prototype.astype(np.int32) if (found.prototype >= 0).all() else None
+    return Predictions(found.names, found.parameters, metadata, found.camera, prototype=chosen), found
 
 
 def predict_photo(

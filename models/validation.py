@@ -89,7 +89,8 @@ def answers(network: HMR, batches: Iterable[Batch], device: torch.device | str =
         raise InputError("validation", "there are no rows to predict")
     names = [name for part in parts for name in part["names"]]
     joined = {key: torch.cat([part[key].float().cpu() for part in parts]).numpy() for key in parts[0] if key != "names"}
-    bad = ~np.isfinite(joined["rotmat"].reshape(len(names), -1)).all(1) | ~np.isfinite(joined["betas"]).all(1)
+    numbers = np.concatenate([joined[key].reshape(len(names), -1) for key in ("rotmat", "betas", "camera")], axis=1)
+    bad = ~np.isfinite(numbers).all(axis=1)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(
