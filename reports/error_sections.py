@@ -69,6 +69,8 @@ def _results(measured: Measurement, extras: Extras) -> Section:
         differences = difference_table(measured)
         text += difference_sentences(differences, measured)
         blocks.append(differences)
+    elif len(measured.systems) > 1:
+        text.append("No baseline was named, so these systems stand side by side and are not compared sample by sample.")
     plane = extras.plane.table() if extras.plane else None
     blocks += [plane] if plane else []
     text += [*extras.coverage, *(extras.plane.notes if extras.plane else [])]

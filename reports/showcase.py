@@ -47,6 +47,7 @@ class Showcase:
     ) -> None:
         self.measured, self.body, self.photographs, self.shown = measured, body, photographs, shown
         self.systems = list(measured.systems)[:MOST_SYSTEMS]
+        self.names = file_names(self.systems)
         self.parameters = measured.records.parameters()
         self.ids = measured.records.sample_ids
 
@@ -96,7 +97,7 @@ class Showcase:
         )
         title = f"{system}: {name} samples"
         return Gallery(
-            f"{name}_{_plain_name(system)}", title, caption, cards, sheet_of(pictures, [c.title for c in cards], 2)
+            f"{name}_{self.names[system]}", title, caption, cards, sheet_of(pictures, [c.title for c in cards], 2)
         )
 
     def _photo(self, row: int) -> list[tuple[str, Picture]]:
@@ -134,6 +135,10 @@ def _card(cells: Sequence[tuple[str, Picture]], title: str, lines: Sequence[str]
     return Card(pictures, title, lines, facts)
 
 
-def _plain_name(system: str) -> str:
-    """A system's name as part of a file's."""
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in system)
+def file_names(systems: Sequence[str]) -> dict[str, str]:
+    """system → part of a file's name: letters, digits, - and _; no two alike."""
+    found: dict[str, str] = {}
+    for number, system in enumerate(systems):
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in system)
+        found[system] = f"{plain}_{number}" if plain in found.values() else plain
+    return found

@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 
 from hmrtk.reports.distances import saved
+from hmrtk.reports.error_sections import Extras, error_sections
 from hmrtk.toolkit.errors import BodyMismatchError, InputError, OutputError, UnknownNameError
 from hmrtk.toolkit.evaluation.metrics import evaluate
 from hmrtk.toolkit.evaluation.protocols import protocol
 from hmrtk.toolkit.prototypes.labels import Labels
 from hmrtk.toolkit.records.table import RecordTable
 
-from .conftest import COUNT, PROVENANCE, Tiny, build
+from .conftest import COUNT, PROVENANCE, Tiny, build, measurement
 
 
 class _Page(HTMLParser):
@@ -190,6 +191,17 @@ def test_reduction_against_the_baseline(full_report: tuple[Path, dict[str, Any]]
         assert list(curve) == ["better"]
         assert min(curve["better"]) > 0
         assert len(curve["better"]) == 10
+
+
+def test_systems_without_a_baseline_are_not_compared(tiny: Tiny) -> None:
+    systems = {name: tiny.predictions(name, noise) for name, noise in (("a", 0.1), ("b", 0.2))}
+    measured = measurement(tiny, systems)
+    sections = error_sections(measured, tiny.body, Extras(tiny.prototypes, [19]))
+    assert "No baseline was named" in " ".join(sections[0].text)
+    names = [block.name for section in sections for block in section.blocks]
+    assert "differences" not in names
+    assert "error_reduction" not in names
+    assert {"error_over_distance", "error_over_distance_width", "results"} <= set(names)
 
 
 def test_one_sample_that_is_the_prototype_itself(tiny: Tiny, tmp_path: Path) -> None:

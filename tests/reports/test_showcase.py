@@ -13,7 +13,7 @@ from PIL import Image
 
 from hmrtk.reports.measured import Measurement
 from hmrtk.reports.photographs import PHOTO_PX, OriginalPhotographs, ShardPhotographs
-from hmrtk.reports.showcase import Showcase, system_colour
+from hmrtk.reports.showcase import Showcase, file_names, system_colour
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.records.table import RecordTable
@@ -44,6 +44,10 @@ def test_best_and_worst_are_those(measured: Measurement, body: BodyModel) -> Non
     assert worst.cards[0].data["pve"] == pytest.approx(pve.max())
     assert [label for label, _ in worst.cards[0].pictures] == ["truth", "a", "truth, side", "a, side"]
     assert show.best("b/c").name == "best_b_c"  # a file name
+
+
+def test_names_of_files_are_plain_and_differ() -> None:
+    assert file_names(["a/b", "a_b", "PM-Net", "é"]) == {"a/b": "a_b", "a_b": "a_b_1", "PM-Net": "PM-Net", "é": "é"}
 
 
 def test_the_rarest_show_every_system_and_a_photograph_where_there_is_one(
