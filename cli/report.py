@@ -68,7 +68,13 @@ protocol_option = click.option(
     "--singular", type=PLACE, help="SPIN's smpl_mean_params.npz to measure rarity from; default: the mean body."
 )
 @click.option("--k", type=click.IntRange(min=1), help="K of the default prototypes; default: the dataset's.")
-@click.option("--rarest", type=click.IntRange(min=1), default=24, show_default=True, help="Rarest samples to draw.")
+@click.option(
+    "--rarest",
+    type=click.IntRange(min=1),
+    default=24,
+    show_default=True,
+    help="Rarest samples to draw; of the best and worst as many, but at most 6.",
+)
 @protocol_option
 @click.option("--images", type=PLACE, metavar="DIR", help="Photographs of the records: galleries show them.")
 @click.option("--shards", type=PLACE, metavar="DIR", help="Shards with the records' pictures: galleries show them.")
