@@ -120,9 +120,9 @@ def test_doctor_names_everything(hmrtk: Hmrtk) -> None:
 
 @pytest.mark.slow
 def test_quickstart_leaves_everything_it_names(hmrtk: Hmrtk) -> None:
-    done = hmrtk("quickstart", "--limit", 80, "--k", 5, "--pictures", 9, "--json")
+    done = hmrtk("quickstart", "--limit", 80, "--k", 5, "--pictures", 30, "--steps", 6, "--json")
     assert done.code == 0, done.err
     assert all(Path(place).exists() for place in done.json["places"].values())
-    assert done.json["shards"]["rows"] == 9
-    again = hmrtk("quickstart", "--limit", 80, "--k", 5, "--pictures", 9, "--json")
+    assert done.json["shards"]["rows"] == 30
+    again = hmrtk("quickstart", "--limit", 80, "--k", 5, "--pictures", 30, "--steps", 6, "--json")
     assert again.json["prototypes"]["fingerprint"] == done.json["prototypes"]["fingerprint"]
