@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -149,12 +150,13 @@ def test_rounded_factors_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads_inside_together_keep_full_precision_until_the_last_leaves() -> None:
     torch.set_float32_matmul_precision("high")
     before = precision_settings()
-    first, second = full_float32("cpu"), full_float32("cpu")
-    with ExitStack() as one, ExitStack() as other:
-        one.enter_context(first)
-        other.enter_context(second)
-        one.close()
+    one, other = full_float32("cpu"), full_float32("cpu")
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:  # gradients are off per thread
+        first.submit(one.__enter__).result()
+        second.submit(other.__enter__).result()
+        first.submit(one.__exit__, None, None, None).result()
         assert precision_settings() == ("highest", "ieee", "ieee")
+        second.submit(other.__exit__, None, None, None).result()
     assert precision_settings() == before
 
 
