@@ -68,7 +68,7 @@ def test_changes() -> None:
                "memory.selection=singular", "data.mix=spin", "validate_rows=9")  # fmt: skip
     config = load_config("pmnet", "small", changes=changes)
     assert config.optimiser.learning_rate == 1e-3
-    assert (config.stages[0].steps, config.stages[1].steps) == (500, 70)
+    assert (config.stages[0].steps, config.stages[1].steps) == (4000, 70)
     assert (config.seed, config.backbone.pretrained, config.memory.test_selection) == (3, "none", "label")
     assert config.optimiser.clip is None
     assert (config.loss.reduction, config.memory.classifier, config.data.mix) == ("mean", False, "spin")
