@@ -100,7 +100,7 @@ def test_a_section_that_the_preset_leaves_out() -> None:
         ("data.batch=many", "preset small of hmr: data.batch: Input should be a valid integer, unable to parse string "
          "as an integer, got 'many'"),
         ("stages.0.epochs=2", "preset small of hmr: stages.0: give steps or epochs, and not both, got {'name': 'one', "
-         "'steps': 500, 'epochs': 2}"),
+         "'steps': 4000, 'epochs': 2}"),
         ("stages=[]", "preset small of hmr: stages: Tuple should have at least 1 item after validation, not 0, got []"),
         ("stages.0.name=A B", "preset small of hmr: stages.0.name: String should match pattern '^[a-z][a-z0-9_]*$', "
          "got 'A B'"),
