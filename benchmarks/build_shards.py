@@ -260,7 +260,7 @@ def draw(points: list[dict[str, Any]]) -> None:
     rows = [p["rows"] for p in points]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     left.plot(rows, [1000 * p["processor"] / p["rows"] for p in points], "o-", label="processor time")
-    left.plot(rows, [1000 * p["seconds"] / p["rows"] for p in points], "o--", label="by the clock, beside neighbours")
+    left.plot(rows, [1000 * p["seconds"] / p["rows"] for p in points], "o--", label="by the clock")
     left.set(xscale="log", xlabel="rows", ylabel="ms per row", title="cost of a row", ylim=(0, None))
     left.legend()
     right.plot(rows, [p["peak"] / 1e9 for p in points], "o-")

@@ -37,7 +37,7 @@ from hmrtk.models.losses import keypoints2d_loss, training_loss
 from hmrtk.models.networks import build_network, random_state
 from hmrtk.models.output import Output
 from hmrtk.models.pmnet import EVIDENCE
-from hmrtk.models.training_log import TrainingLog
+from hmrtk.models.training_log import TrainingLog, read_log
 from hmrtk.models.transfer import transfer
 from hmrtk.models.validation import Answers, answers, errors, mean_body_errors
 from hmrtk.models.weights import read_torch
@@ -108,6 +108,7 @@ class _Run:
             network.memory.choose(self.config.memory.selection if config.memory else "singular")
             if (stage.folder / ABOUT).is_file():
                 network.load_state_dict(load_checkpoint(stage.folder, self.inputs.body).network.state_dict())
+                self.report |= _last_validation(stage)
             else:
                 self._train_stage(network, stage)
         if self.fabric.is_global_zero:
@@ -326,6 +327,13 @@ def learning_rate(config: OptimiserConfig, step: int, steps: int) -> float:
 def _diverged(stage: _Stage, step: int, problem: str) -> InputError:
     place = f"step {step} of stage {stage.config.name}"
     return InputError(place, problem, "lower optimiser.learning_rate, or set optimiser.clip")
+
+
+def _last_validation(stage: _Stage) -> dict[str, dict[str, float]]:
+    """The errors that a finished stage ended with, by its name; empty where it was trained without validation."""
+    path = stage.folder / "validation.csv"
+    rows = read_log(path) if path.is_file() else []
+    return {stage.config.name: {k: float(v) for k, v in rows[-1].items() if v and k != "step"}} if rows else {}
 
 
 def _adam(network: HMR, config: OptimiserConfig) -> torch.optim.Optimizer:
