@@ -88,14 +88,18 @@ class ShardRows:
         self.folders, self.split, self.config, self.body = dict(folders), split, config, body
         self.prototypes, self.maps = prototypes, tuple(maps)
         self.columns = [*COLUMNS, *self.maps]
-        self._plain = [self._dataset(name, 0, (0, 1), "none") for name in self.folders]
-        for dataset in self._plain:
+        self._crop = self._cropper(0, "none")
+        self._plain = {
+            name: ShardDataset(folder, split, self.columns, shuffle=False, cropper=self._crop)
+            for name, folder in self.folders.items()
+        }
+        for dataset in self._plain.values():
             if dataset.index.body != body.fingerprint:
                 raise BodyMismatchError(dataset.index.root, body.fingerprint, dataset.index.body)
 
     @property
     def count(self) -> int:
-        return self._stream(0, (0, 1)).rows
+        return max(dataset.rows for dataset in self._plain.values())  # of a mixture's epoch too
 
     @property
     def label_frequency(self) -> Tensor | None:
@@ -103,7 +107,7 @@ class ShardRows:
             return None
         counts = np.zeros(len(self.prototypes))
         for folder in self.folders.values():
-            labels = ShardDataset(folder, self.split, ["label"], shuffle=False, cropper=self._cropper(0, "none"))
+            labels = ShardDataset(folder, self.split, ["label"], shuffle=False, cropper=self._crop)
             found = np.concatenate([batch["label"].numpy() for batch in ShardBatches(labels, 4096)])
             counts += np.bincount(found[found >= 0], minlength=len(counts))[: len(counts)]
         return torch.tensor(counts / max(1, counts.sum()), dtype=torch.float32)
@@ -126,33 +130,29 @@ class ShardRows:
             batches.set_epoch(epoch)
 
     def once(self, size: int, limit: int | None) -> Iterator[Batch]:
-        for name, folder in self.folders.items():
-            total = next(d.rows for d, n in zip(self._plain, self.folders, strict=True) if n == name)
-            if limit is None or limit >= total:
-                dataset = self._dataset(name, 0, (0, 1), "none", shuffle=False)
+        for name, dataset in self._plain.items():
+            if limit is None or limit >= dataset.rows:
                 yield from (Batch.of(columns, self.maps) for columns in ShardBatches(dataset, size))
                 continue
-            rows = ShardMap(folder, self.split, self.columns, cropper=self._cropper(0, "none"))
-            chosen = np.linspace(0, total - 1, limit).round().astype(int)
+            rows = ShardMap(self.folders[name], self.split, self.columns, cropper=self._crop)
+            chosen = np.linspace(0, dataset.rows - 1, limit).round().astype(int)
             for start in range(0, limit, size):
                 items = rows.__getitems__(chosen[start : start + size].tolist())
                 yield Batch.of(default_collate(items), self.maps)
 
     def _stream(self, seed: int, stream: tuple[int, int]) -> ShardDataset | ShardMixture:
-        sources = {name: self._dataset(name, seed, stream, self.config.augmentation) for name in self.folders}
+        rank, world = stream
+        cropper = self._cropper(seed, self.config.augmentation)
+        sources = {
+            name: ShardDataset(
+                folder, self.split, self.columns, seed=seed, buffer=self.config.buffer, rank=rank, world=world,
+                drop_uneven=world > 1, cropper=cropper,
+            )
+            for name, folder in self.folders.items()
+        }  # fmt: skip
         if self.config.mix is None:
             return next(iter(sources.values()))
-        rank, world = stream
         return ShardMixture(sources, self.config.mix, seed=seed, rank=rank, world=world, drop_uneven=True)
-
-    def _dataset(
-        self, name: str, seed: int, stream: tuple[int, int], augmentation: str, shuffle: bool = True
-    ) -> ShardDataset:
-        rank, world = stream
-        return ShardDataset(
-            self.folders[name], self.split, self.columns, shuffle=shuffle, seed=seed, buffer=self.config.buffer,
-            rank=rank, world=world, drop_uneven=world > 1, cropper=self._cropper(seed, augmentation),
-        )  # fmt: skip
 
     def _cropper(self, seed: int, augmentation: str) -> Cropper:
         return Cropper(
