@@ -46,6 +46,7 @@ from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.records.artefact import atomic_path, write_bytes
+from hmrtk.toolkit.records.folder_lock import held
 
 RUN, STATE = "run.json", "state.pt"
 
@@ -282,7 +283,7 @@ def train(
     Raises:
         InputError: no such devices, a folder that holds another run, a batch that does not divide, a loss that is not
             finite.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or another process trains into it.
     """
     fabric = _fabric(accelerator, devices, config.precision)
     if devices > 1:
@@ -290,10 +291,11 @@ def train(
     share = fabric.world_size * config.accumulate
     if config.data.batch % share:
         raise InputError("data.batch", f"{config.data.batch} rows cannot be divided among {share} parts")
-    if fabric.is_global_zero:
-        _claim(out, config, inputs, overwrite)
-    fabric.barrier()
-    return _Run(config, inputs, out, fabric, progress, on_validation).train()
+    with held(out, "training into it") if fabric.is_global_zero else contextlib.nullcontext():
+        if fabric.is_global_zero:
+            _claim(out, config, inputs, overwrite)
+        fabric.barrier()
+        return _Run(config, inputs, out, fabric, progress, on_validation).train()
 
 
 def _fabric(accelerator: str, devices: int, precision: Any) -> Fabric:

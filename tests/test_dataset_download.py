@@ -15,6 +15,7 @@ import pytest
 from hmrtk.toolkit import dataset_download
 from hmrtk.toolkit.dataset_download import chosen, download_dataset, lines, summary
 from hmrtk.toolkit.errors import InputError, OutputError, UnknownNameError
+from hmrtk.toolkit.records.folder_lock import held
 from hmrtk.toolkit.records.http_transfer import Patience
 from hmrtk.toolkit.records.manifest import Download, Manifest, load_manifest, manifest_names
 from hmrtk.toolkit.records.receipt import part_path, read_receipt
@@ -168,7 +169,7 @@ def test_space_already_used_is_not_asked_for_again(
 
 
 def _hold(folder: str, ready: Any, done: Any) -> None:
-    with dataset_download._exclusive(Path(folder)):
+    with held(Path(folder), dataset_download.DOING, dataset_download.LOCK):
         ready.set()
         done.wait(60)
 

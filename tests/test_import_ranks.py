@@ -46,6 +46,7 @@ MODELS_MAY_USE = (
     "toolkit.maps.warp",
     "toolkit.prototypes.prototype_set",
     "toolkit.records.artefact",
+    "toolkit.records.folder_lock",
     "toolkit.records.remote",
     "toolkit.shards.batches",
     "toolkit.shards.cropper",

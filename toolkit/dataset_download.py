@@ -8,10 +8,8 @@ there and right is left alone. ``records.download`` gets one file, ``records.unp
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,14 @@ from typing import Any
 from hmrtk.toolkit.errors import OutputError, UnknownNameError
 from hmrtk.toolkit.progress import Progress, silent
 from hmrtk.toolkit.records.download import Fetched, fetch
+from hmrtk.toolkit.records.folder_lock import held
 from hmrtk.toolkit.records.http_transfer import Patience
 from hmrtk.toolkit.records.manifest import Download, Manifest
 from hmrtk.toolkit.records.receipt import Receipt, part_path, read_receipt
 from hmrtk.toolkit.records.unpacking import counted_below, unpack
 from hmrtk.toolkit.wording import counted, sized
 
-LOCK = ".download.lock"
+LOCK, DOING = ".download.lock", "downloading into it"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def download_dataset(
         InputError: a server does not have a file, or it arrived damaged or as another one.
         OutputError: not enough space, or the folder cannot be written or is another process's.
     """
-    with _exclusive(folder):
+    with held(folder, DOING, LOCK):
         _require_space(downloads, folder, unpacked)
         return [_obtained(each, folder, unpacked, keep, progress, patience) for each in downloads]
 
@@ -162,30 +161,6 @@ def _needed(download: Download, folder: Path, unpacked: bool) -> int:
     part = part_path(file)
     here = file.stat().st_size if file.exists() else part.stat().st_size if part.exists() else 0
     return max(0, size - here) + (download.unpacked or size if download.unpack and unpacked else 0)
-
-
-@contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder for one process; the lock is the kernel's and goes with it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from None
-    try:
-        _lock(handle, folder)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(f"{folder}: another process is downloading into it (wait for it, or stop it)") from None
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be locked: {error.strerror}") from None
 
 
 def summary(manifest: Manifest, folder: Path, obtained: Sequence[Obtained]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from hmrtk.models.networks import build_network, random_state
 from hmrtk.models.train import TrainingInputs, learning_rate, train
 from hmrtk.models.training_log import read_log
 from hmrtk.toolkit.body.model import BodyModel
-from hmrtk.toolkit.errors import InputError
+from hmrtk.toolkit.errors import InputError, OutputError
+from hmrtk.toolkit.records.folder_lock import held
 
 SMOOTH = ("backbone.name=test_convnext", "regressor.dropout=0.0")
 """No batch statistics, no random numbers: what is left depends on the rows of a step alone."""
@@ -243,7 +244,7 @@ def test_the_folder_of_a_run(whole: Callable[[str], Path], body: BodyModel) -> N
     checkpoint = {"checkpoint.json", "config.yaml", "model.safetensors", "prototypes.safetensors"}
     expected = {f"{place}{name}" for place in ("", "one/", "two/", "one/best/", "two/best/") for name in checkpoint}
     curves = {f"{stage}/{name}.csv" for stage in ("one", "two") for name in ("train", "validation")}
-    assert set(files) == expected | curves | {"run.json"}
+    assert set(files) == expected | curves | {"run.json", ".lock"}
     assert files["model.safetensors"] == files["two/model.safetensors"]
     about = json.loads(files["checkpoint.json"])
     assert (about["stage"], about["memory"], about["step"]) == ("two", True, 5)
@@ -384,3 +385,9 @@ def test_learning_rates_by_hand() -> None:
     assert [learning_rate(falling, step, 4) for step in range(5)] == pytest.approx(
         [0.1, 0.05 * (1 + 0.5**0.5), 0.05, 0.05 * (1 - 0.5**0.5), 0]
     )
+
+
+def test_a_second_training_in_the_folder_is_refused(stub: ModuleType, inputs: TrainingInputs, tmp_path: Path) -> None:
+    with held(tmp_path, "training into it"), pytest.raises(OutputError, match="another process is training into it"):
+        train(stub.quick_config("hmr"), inputs, tmp_path, accelerator="cpu")
+    assert not (tmp_path / "run.json").exists()

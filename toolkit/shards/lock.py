@@ -9,20 +9,17 @@ be removed by hand, because nobody can know from here whether that process still
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hmrtk.toolkit.errors import InputError, OutputError
 from hmrtk.toolkit.records.artefact import open_input
+from hmrtk.toolkit.records.folder_lock import LOCK_NAME, held
 from hmrtk.toolkit.records.remote import Place, RemotePath
-
-LOCK_NAME = ".lock"
 
 
 @contextlib.contextmanager
@@ -36,25 +33,8 @@ def exclusive(root: Place) -> Iterator[None]:
         with _lock_object(root):
             yield
         return
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be written: {error.strerror}") from None
-    try:
-        _lock(handle, root)
+    with held(root, "building these shards"):
         yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, root: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(f"{root}: another process is building these shards (wait for it, or stop it)") from None
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be locked: {error.strerror}") from None
 
 
 @contextlib.contextmanager
