@@ -28,11 +28,19 @@ class _Part(BaseModel):
 
 
 class BackboneConfig(_Part):
-    """timm's name of the backbone, where its weights come from (imagenet, none or a file), and its stride in px."""
+    """The encoder; see ``build_backbone``.
+
+    Attributes:
+        name: timm's.
+        pretrained: where its weights come from: imagenet, none or a file.
+        stride: px of the picture per px of the last feature map.
+        features: ``mean`` of the last feature map (the papers), or its whole ``grid``, for small pictures.
+    """
 
     name: str = "resnet50"
     pretrained: str = IMAGENET
     stride: Literal[8, 16, 32] = 32
+    features: Literal["mean", "grid"] = "mean"
 
 
 class RegressorConfig(_Part):

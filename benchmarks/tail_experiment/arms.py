@@ -54,4 +54,8 @@ ARMS = {
         "P3DH, K = 10, best of 3 by the network's own 2D joints", "p3dh-k10",
         ("memory.selection=label", "memory.test_selection=argmax", "memory.hypotheses=3"), kind="attempt",
     ),
+    "evidence-50": Arm(
+        "P3DH, K = 50, best of 5 by the network's own 2D joints", "p3dh-k50",
+        ("memory.selection=label", "memory.test_selection=argmax", "memory.hypotheses=5"), kind="attempt",
+    ),
 }  # fmt: skip

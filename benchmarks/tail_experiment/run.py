@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ class Job:
     """One training of one seed; picklable."""
 
     workspace: Path
+    results: Path
     seed: int
     name: str
     steps: int
@@ -56,9 +59,18 @@ class Job:
     def folder(self) -> Path:
         return self.workspace / "runs" / f"seed{self.seed}" / self.name
 
+    @property
+    def path(self) -> Path:
+        """The seed's results."""
+        return self.results / f"seed{self.seed}.parquet"
+
+    @property
+    def done(self) -> bool:
+        return f"{self.name}.pve" in pq.read_schema(self.path).names
+
     def config(self) -> TrainConfig:
         """The preset with this arm's changes."""
-        shared = [f"seed={self.seed}", "validate_rows=500", "checkpoint_every=250", "validate_every=500"]
+        shared = [f"seed={self.seed}", "validate_rows=500", "checkpoint_every=250", "validate_every=1000"]
         if self.name == STAGE_ONE:
             return load_config("hmr", self.preset, None, [*shared, f"stages=[{{name: one, steps: {self.steps}}}]"])
         arm = ARMS[self.name]
@@ -185,49 +197,42 @@ def main() -> None:
         raise SystemExit(f"{about}: results of other settings lie there; pass another --results")
     if not about.is_file():
         write_bytes(about, json.dumps({"settings": settings, "seconds": {}}, indent=2).encode())
-    facts = None
     for seed in range(options.seeds):
         path = options.results / f"seed{seed}.parquet"
         if not path.is_file():
-            facts = facts or facts_of_rows(options.workspace, body)
             with atomic_path(path) as temporary:
-                pq.write_table(pa.table({k: pa.array(v) for k, v in facts.items()}), temporary, compression="zstd")
-        there = {name.rpartition(".")[0] for name in pq.read_schema(path).names}
-        todo = [name for name in (STAGE_ONE, *options.arms.split(",")) if name not in there]
+                pq.write_table(pa.table(facts_of_rows(options.workspace, body)), temporary, compression="zstd")
+    names = [name for name in options.arms.split(",") if name]
+    for wanted, steps in (([STAGE_ONE], options.stage_one), (names, options.stage_two)):  # arms begin where it ended
         jobs = [
-            Job(options.workspace, seed, n, options.stage_one if n == STAGE_ONE else options.stage_two, options.preset)
-            for n in todo
+            Job(options.workspace, options.results, seed, name, steps, options.preset)
+            for seed in range(options.seeds)
+            for name in wanted
         ]
-        if not jobs or (time.monotonic() - begun) / 60 > options.minutes:
-            continue
-        first = Job(options.workspace, seed, STAGE_ONE, options.stage_one, options.preset)
-        if not (first.folder / "checkpoint.json").is_file() or jobs[0].name == STAGE_ONE:
-            done(work(first), path, about, STAGE_ONE in todo)
-        rest = [job for job in jobs if job.name != STAGE_ONE]
-        run_side_by_side(rest, path, about, options.workers, lambda: (time.monotonic() - begun) / 60 > options.minutes)
+        jobs = [job for job in jobs if not job.done]
+        run_side_by_side(jobs, about, options.workers, lambda: (time.monotonic() - begun) / 60 > options.minutes)
 
 
-def run_side_by_side(jobs: list[Job], path: Path, about: Path, workers: int, late: Any) -> None:
-    """Train arms in processes of their own; no new one is begun when it is late."""
+def run_side_by_side(jobs: list[Job], about: Path, workers: int, late: Callable[[], bool]) -> None:
+    """Train arms in processes of one thread each; no new one is begun when it is late."""
+    os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
     waiting = list(jobs)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        running = {pool.submit(work, waiting.pop(0)) for _ in range(min(workers, len(waiting)))}
-        while running:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        running: set[Future[Any]] = set()
+        while running or (waiting and not late()):
+            while waiting and len(running) < workers and not late():
+                running.add(pool.submit(work, waiting.pop(0)))
             finished = next(as_completed(running))
             running.remove(finished)
-            done(finished.result(), path, about, True)
-            if waiting and not late():
-                running.add(pool.submit(work, waiting.pop(0)))
+            write(*finished.result(), about)
 
 
-def done(result: tuple[Job, dict[str, np.ndarray], float], path: Path, about: Path, write: bool) -> None:
-    """Write an arm's column and its duration."""
-    job, values, seconds = result
-    if write:
-        append(path, values)
-        value = json.loads(about.read_text())
-        value["seconds"][f"seed{job.seed}.{job.name}"] = round(seconds)
-        write_bytes(about, json.dumps(value, indent=2).encode())
+def write(job: Job, values: dict[str, np.ndarray], seconds: float, about: Path) -> None:
+    """Write an arm's columns and its duration."""
+    append(job.path, values)
+    value = json.loads(about.read_text())
+    value["seconds"][f"seed{job.seed}.{job.name}"] = round(seconds)
+    write_bytes(about, json.dumps(value, indent=2).encode())
     pve = values[f"{job.name}.pve"]
     print(
         f"seed {job.seed} {job.name}: PVE {pve.mean():.1f} mm over {counted(len(pve), 'row')}, {seconds:.0f} s",

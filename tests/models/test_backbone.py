@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from hmrtk.models.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, build_backbone
+from hmrtk.models.backbone import IMAGENET_MEAN, IMAGENET_STD, PLAIN, Backbone, build_backbone
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 
 NAME = "test_resnet"
@@ -37,6 +37,36 @@ def test_pooled_and_maps() -> None:
     shapes = [tuple(m.shape[2:]) for m in build_backbone(NAME, features_only=True).eval().maps(picture)]
     assert shapes == sorted(shapes, reverse=True)
     assert shapes[-1] == (2, 2)
+
+
+@pytest.mark.parametrize("name", [NAME, PLAIN])
+def test_grid_keeps_where_something_is(name: str) -> None:
+    torch.manual_seed(0)
+    pooled, grid = (build_backbone(name, grid_px=px).eval() for px in (None, 64))
+    grid.load_state_dict(pooled.state_dict())
+    picture = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    cells = grid(picture)
+    assert cells.shape == (2, grid.width)
+    assert grid.width == {NAME: 96 * 2 * 2, PLAIN: 128 * 4 * 4}[name]
+    torch.testing.assert_close(cells.reshape(2, pooled.width, -1).mean(2), pooled(picture))
+    assert grid.train().body.training
+
+
+def test_plain_by_hand() -> None:
+    backbone = build_backbone(PLAIN).eval()
+    picture = torch.randint(0, 256, (1, 3, 48, 48), dtype=torch.uint8)
+    found = backbone.normalised(picture)
+    for layer in backbone.body.layers:
+        found = torch.nn.functional.conv2d(found, layer[0].weight, stride=2, padding=1)
+        found = torch.relu(found / np.sqrt(1 + 1e-5))  # batch normalisation before training: mean 0, variance 1
+    torch.testing.assert_close(backbone(picture), found.mean((2, 3)))
+
+
+def test_plain_is_as_it_is() -> None:
+    with pytest.raises(InputError, match=r"backbone plain4: cannot be built .*: it has one stride, no published weig"):
+        build_backbone(PLAIN, stride=8)
+    with pytest.raises(InputError, match=r"backbone plain4: its ImageNet weights could not be had: it has one stride"):
+        build_backbone(PLAIN, "imagenet")
 
 
 def test_constants_are_not_saved() -> None:

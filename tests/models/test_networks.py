@@ -70,7 +70,7 @@ def test_forward_equals_its_parts(build: Callable[..., HMR], rows: Callable[...,
     network, batch = build("hmr", f"camera={camera}"), rows(3)
     with torch.no_grad():
         output = network(batch)
-        features = network.backbone.body(network.backbone.normalised(batch.image))
+        features = network.backbone(batch.image)
         phi = network.regressor(features, network.memory.singular.expand(3, -1))[-1]
         rot6d, betas, three = split_parameters(phi)
         joints = network.joints(rot6d_to_rotmat(rot6d), betas).spin24
