@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STAGE_ONE = "one"
+MEAN_BODY = "mean-body"
+"""Not trained: the singular prototype as everybody's answer."""
 BASELINE, AUXILIARY = "single", "single+class"
 HEADLINE = (("p3dh-10", BASELINE), ("p3dh-10", AUXILIARY), ("p3dh-50", BASELINE))
 """Comparisons fixed beforehand: arm, against."""

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from arms import ARMS, AUXILIARY, BASELINE, HEADLINE, STAGE_ONE
 from numpy.typing import NDArray
-from run import RESULTS
+from run import RESULTS, ROWS
 
 from hmrtk.reports.figures import curves
 from hmrtk.toolkit.evaluation.tail import balanced_mean, equal_count_bins, tail_subset
@@ -36,16 +36,13 @@ class Results:
     """All seeds of one split: columns by name, and errors as (seeds, rows)."""
 
     def __init__(self, folder: Path, split: str) -> None:
-        tables = [pq.read_table(path) for path in sorted(folder.glob("seed*.parquet"))]
-        if not tables:
+        paths = sorted(folder.glob("seed*.parquet"))
+        if not paths:
             raise SystemExit(f"{folder}: no seed*.parquet; run run.py first")
-        inside = np.array(tables[0]["split"].to_pylist()) == split
-        self.columns = [
-            {name: np.asarray(t[name].to_pylist() if name in ("clip", "action") else t[name].to_numpy())[inside]
-             for name in t.column_names if name not in ("sample_id", "split")} for t in tables
-        ]  # fmt: skip
-        self.distance = self.columns[0]["distance"]
-        self.clip = self.columns[0]["clip"]
+        inside = np.array(pq.read_table(folder / ROWS)["split"].to_pylist()) == split
+        self.rows = columns_of(folder / ROWS, inside)
+        self.columns = [columns_of(path, inside) for path in paths]
+        self.distance, self.clip = self.rows["distance"], self.rows["clip"]
 
     def seeds(self, *arms: str) -> list[int]:
         """Seeds for which all these arms are done."""
@@ -60,7 +57,7 @@ class Results:
         if which == "full":
             return np.arange(len(self.distance))
         name, _, percent = which.partition(" ")
-        axis = self.columns[0]["distance_without_orientation"] if name == "pose" else self.distance
+        axis = self.rows["distance_without_orientation"] if name == "pose" else self.distance
         return tail_subset(axis, float(percent))
 
     def accuracy(self, arm: str, rows: Array) -> float | None:
@@ -69,6 +66,12 @@ class Results:
         if not found:
             return None
         return float(np.mean([(c[f"{arm}.prototype"] == c[f"{arm}.label"])[rows].mean() for c in found]))
+
+
+def columns_of(path: Path, inside: Array) -> dict[str, Array]:
+    """A file's columns, of some rows."""
+    table = pq.read_table(path)
+    return {name: np.asarray(table[name].to_pylist())[inside] for name in table.column_names}
 
 
 SUBSETS = ("full", *(f"T {x:g}" for x in TAILS), *(f"pose {x:g}" for x in TAILS[1:]))
@@ -116,7 +119,7 @@ def arm_row(results: Results, arm: str) -> dict[str, Any]:
     row["accuracy"] = results.accuracy(arm, results.subset("full"))
     row["accuracy on T-10%"] = results.accuracy(arm, results.subset("T 10"))
     if arm in ARMS:
-        assigned = results.columns[0].get(f"assigned.{ARMS[arm].prototypes}")
+        assigned = results.rows.get(f"assigned.{ARMS[arm].prototypes}")
         row["distance to the nearest prototype"] = None if assigned is None else 1000 * float(assigned.mean())
     return row
 

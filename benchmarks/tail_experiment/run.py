@@ -1,8 +1,8 @@
 """Does a prototype memory help the tail? Trains every arm of every seed and writes what each says about every row.
 
 Run ``python benchmarks/tail_experiment/run.py``. It works in ``--workspace`` (pictures, checkpoints; a few GB) and
-writes ``reports/results/tail_experiment/seed<n>.parquet``: a row per validation and test picture, columns per arm. Arms
-that are there are not trained again, and a killed arm goes on from its last state, so the whole may be done in pieces
+writes ``rows.parquet`` and ``seed<n>.parquet`` into ``reports/results/tail_experiment``: a row per validation and test
+picture; the first says what they are, the others have columns per arm. Arms that are there are not trained again, and a killed arm goes on from its last state, so the whole may be done in pieces
 and on several machines. ``report.py`` makes the tables. Nothing here looks at the test rows to choose anything.
 """
 
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from arms import ARMS, STAGE_ONE, Arm
+from arms import ARMS, MEAN_BODY, STAGE_ONE, Arm
 from poses import MOTION, make_records, make_shards, prototype_configs
 
 from hmrtk.models.config import TrainConfig, load_config
@@ -42,6 +42,8 @@ from hmrtk.toolkit.wording import counted
 
 RESULTS = Path(__file__).resolve().parents[2] / "reports" / "results" / "tail_experiment"
 JUDGED = ("val", "test")
+ROWS = "rows.parquet"
+"""What the rows are; the seeds' files have the same rows in the same order."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        return f"{self.name}.pve" in pq.read_schema(self.path).names
+        return self.path.is_file() and f"{self.name}.pve" in pq.read_schema(self.path).names
 
     def config(self) -> TrainConfig:
         """The preset with this arm's changes."""
@@ -133,7 +135,7 @@ def judged(job: Job, rows: dict[str, Any], body: BodyModel) -> dict[str, np.ndar
 
 
 def facts_of_rows(workspace: Path, body: BodyModel) -> dict[str, np.ndarray]:
-    """What every seed's file says of its rows: split, clip, action, and the distances that order the tail."""
+    """Of every judged row: split, clip, action, the distances that order the tail, and the mean body's errors."""
     from hmrtk.toolkit.prototypes.measure import distances_to
 
     records = [RecordTable.read(workspace / "records" / f"{split}.parquet") for split in JUDGED]
@@ -150,21 +152,19 @@ def facts_of_rows(workspace: Path, body: BodyModel) -> dict[str, np.ndarray]:
         **{n: np.concatenate([distances_to(p, singular, body) for p in parts]) for n, parts in both.items()},
     }
     for name, memory in prototypes.items():
-        nearest = [np.min([distances_to(p, single, body) for single in singles(memory)], axis=0) for p in parameters]
-        found[f"assigned.{name}"] = np.concatenate(nearest).astype(np.float32)
+        found[f"assigned.{name}"] = np.concatenate([distances_to(p, memory, body) for p in parameters])
+    for part in parameters:
+        mean_body = singular.parameters[np.zeros(len(part), np.int64)]
+        for name, value in body_errors(mean_body, part, body).items():
+            column = f"{MEAN_BODY}.{name}"
+            found[column] = np.concatenate([found.get(column, np.empty(0, np.float32)), value.astype(np.float32)])
     return found
 
 
-def singles(memory: PrototypeSet) -> list[PrototypeSet]:
-    """Every prototype as a set of its own."""
-    return [
-        PrototypeSet.of(memory.parameters[[k]], {"body": memory.body, "method": "mean"}) for k in range(len(memory))
-    ]
-
-
 def append(path: Path, values: dict[str, np.ndarray]) -> None:
-    """Add columns to a seed's file, whose rows they must follow."""
-    table = pq.read_table(path)
+    """Add columns to a seed's file, whose rows they must follow; the first columns begin it."""
+    names = {"sample_id": pa.array(list(values["sample_id"]))}
+    table = pq.read_table(path) if path.is_file() else pa.table(names)
     if table["sample_id"].to_pylist() != list(values["sample_id"]):
         raise SystemExit(f"{path}: other rows than the arm's")
     for name, column in values.items():
@@ -197,11 +197,10 @@ def main() -> None:
         raise SystemExit(f"{about}: results of other settings lie there; pass another --results")
     if not about.is_file():
         write_bytes(about, json.dumps({"settings": settings, "seconds": {}}, indent=2).encode())
-    for seed in range(options.seeds):
-        path = options.results / f"seed{seed}.parquet"
-        if not path.is_file():
-            with atomic_path(path) as temporary:
-                pq.write_table(pa.table(facts_of_rows(options.workspace, body)), temporary, compression="zstd")
+    if not (options.results / ROWS).is_file():
+        facts = {name: pa.array(list(column)) for name, column in facts_of_rows(options.workspace, body).items()}
+        with atomic_path(options.results / ROWS) as temporary:
+            pq.write_table(pa.table(facts), temporary, compression="zstd")
     names = [name for name in options.arms.split(",") if name]
     for wanted, steps in (([STAGE_ONE], options.stage_one), (names, options.stage_two)):  # arms begin where it ended
         jobs = [
