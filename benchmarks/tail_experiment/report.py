@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from arms import ARMS, AUXILIARY, BASELINE, HEADLINE, STAGE_ONE
+from arms import ARMS, AUXILIARY, BASELINE, HEADLINE, MEAN_BODY, STAGE_ONE
 from numpy.typing import NDArray
 from run import RESULTS, ROWS
 
 from hmrtk.reports.figures import curves
+from hmrtk.reports.published_rows import published_tables
 from hmrtk.toolkit.evaluation.tail import balanced_mean, equal_count_bins, tail_subset
 from hmrtk.toolkit.records.artefact import write_bytes
 
@@ -30,6 +31,13 @@ Array = NDArray[Any]
 DRAWS = 10_000
 BINS = 12
 TAILS = (5.0, 10.0)
+PAPER_TABLES = (
+    ("II", "kinds of memory, K = 10", {BASELINE: "SPIN", "naive-10": "Naive K-Means", "random-10": "Random Select",
+                                       "3dh-10": "3DH K-Means", "p3dh-10": "P3DH K-Means"}, ("full",)),
+    ("IV", "tail classes", {BASELINE: "SPIN", "p3dh-10": "PM-Net"}, ("T 5", "T 10")),
+    ("V", "number of prototypes", {"p3dh-10": "K = 10", "p3dh-50": "K = 50"}, ("full", "T 5", "T 10")),
+)  # fmt: skip
+"""Number, title, arm → the paper's row, subsets. Its rows of other limb weights were not trained."""
 
 
 class Results:
@@ -45,11 +53,15 @@ class Results:
         self.distance, self.clip = self.rows["distance"], self.rows["clip"]
 
     def seeds(self, *arms: str) -> list[int]:
-        """Seeds for which all these arms are done."""
+        """Seeds for which all these arms are done; the mean body is the same for all, and counts as one."""
+        if arms == (MEAN_BODY,):
+            return [0]
         return [s for s, c in enumerate(self.columns) if all(f"{arm}.pve" in c for arm in arms)]
 
     def errors(self, arm: str, seeds: list[int], metric: str = "pve") -> Array:
         """(seeds, rows) mm."""
+        if arm == MEAN_BODY:
+            return self.rows[f"{arm}.{metric}"].astype(np.float64)[None]
         return np.stack([self.columns[s][f"{arm}.{metric}"].astype(np.float64) for s in seeds])
 
     def subset(self, which: str) -> Array:
@@ -101,27 +113,31 @@ def difference(results: Results, arm: str, against: str, rows: Array, seed: int 
 def arm_row(results: Results, arm: str) -> dict[str, Any]:
     """One arm's numbers."""
     seeds = results.seeds(arm)
-    row: dict[str, Any] = {
-        "arm": arm,
-        "meaning": ARMS[arm].meaning if arm in ARMS else "stage one alone",
-        "seeds": len(seeds),
-    }
+    row: dict[str, Any] = {"arm": arm, "meaning": meaning(arm), "seeds": len(seeds)}
     for which in SUBSETS:
         rows = results.subset(which)
-        errors = results.errors(arm, seeds)[:, rows].mean(axis=1)
-        row[which] = {"mean": float(errors.mean()), "sd": float(errors.std(ddof=1)) if len(seeds) > 1 else float("nan")}
-        if arm not in (STAGE_ONE, BASELINE):
-            row[f"{which} against {BASELINE}"] = difference(results, arm, BASELINE, rows)
-            row[f"{which} against {AUXILIARY}"] = (
-                difference(results, arm, AUXILIARY, rows) if arm != AUXILIARY else None
-            )
+        row[which] = spread(results.errors(arm, seeds)[:, rows])
+        row[f"{which} PA-MPJPE"] = spread(results.errors(arm, seeds, "pa_mpjpe")[:, rows])
+        if arm in ARMS:
+            for against in {BASELINE, AUXILIARY} - {arm}:
+                row[f"{which} against {against}"] = difference(results, arm, against, rows)
     row["balanced"] = float(np.mean([balanced_mean(e, results.distance) for e in results.errors(arm, seeds)]))
     row["accuracy"] = results.accuracy(arm, results.subset("full"))
     row["accuracy on T-10%"] = results.accuracy(arm, results.subset("T 10"))
-    if arm in ARMS:
-        assigned = results.rows.get(f"assigned.{ARMS[arm].prototypes}")
-        row["distance to the nearest prototype"] = None if assigned is None else 1000 * float(assigned.mean())
+    if arm in ARMS and ARMS[arm].memory:
+        row["distance to the nearest prototype"] = 1000 * float(results.rows[f"assigned.{ARMS[arm].prototypes}"].mean())
     return row
+
+
+def meaning(arm: str) -> str:
+    """What an arm is, for tables."""
+    return {STAGE_ONE: "stage one alone", MEAN_BODY: "always the mean body"}.get(arm) or ARMS[arm].meaning
+
+
+def spread(errors: Array) -> dict[str, float]:
+    """Mean over rows and seeds, and the seeds' standard deviation, of (S, R)."""
+    means = errors.mean(axis=1)
+    return {"mean": float(means.mean()), "sd": float(means.std(ddof=1)) if len(means) > 1 else float("nan")}
 
 
 def chosen(validation: Results) -> str | None:
@@ -144,70 +160,104 @@ def shown(value: Any, digits: int = 1) -> str:
     return f"{value:.2f}" if 0 <= value <= 1 else f"{value:.{digits}f}"
 
 
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
 def tables(test: Results, validation: Results) -> tuple[str, dict[str, Any]]:
     """The page and the numbers behind it."""
     winner = chosen(validation)
-    paper = [a for a in (STAGE_ONE, *ARMS) if test.seeds(a) and (a == STAGE_ONE or ARMS[a].kind != "attempt")]
-    rows = {arm: arm_row(test, arm) for arm in [*paper, *([winner] if winner else [])]}
-    head = [
-        "arm",
-        "seeds",
-        *(NAMES[s] for s in SUBSETS),
-        "balanced",
-        "right prototype (all / T-10%)",
-        "mm to prototype",
-    ]
-    whole = [
+    shown_arms = [a for a in (MEAN_BODY, STAGE_ONE, *ARMS) if test.seeds(a) and (a not in ARMS or not attempt(a))]
+    rows = {arm: arm_row(test, arm) for arm in [*shown_arms, *([winner] if winner else [])]}
+    parts = [overview(rows), *(differences(rows, against) for against in (BASELINE, AUXILIARY))]
+    headline = {f"{arm} against {other}": difference(test, arm, other, test.subset("T 10")) for arm, other in HEADLINE}
+    parts.append(section("Headline comparisons, fixed beforehand: T-10%, mm", ["comparison", "difference"],
+                         [[name, shown(value)] for name, value in headline.items()]))  # fmt: skip
+    parts += [paper_table(rows, *table) for table in PAPER_TABLES]
+    parts.append(attempts_table(validation))
+    parts.append(f"Chosen there: {meaning(winner) if winner else 'none yet'}.\n")
+    return "\n".join(parts), {"arms": rows, "headline": headline, "chosen": winner}
+
+
+def attempt(arm: str) -> bool:
+    return ARMS[arm].kind == "attempt"
+
+
+def overview(rows: dict[str, Any]) -> str:
+    """All arms that may be shown on test rows."""
+    head = ["arm", "seeds", *(NAMES[s] for s in SUBSETS), "balanced", "PA-MPJPE Full", "PA-MPJPE T-10%",
+            "right prototype (all / T-10%)", "mm to the assigned prototype"]  # fmt: skip
+    lines = [
         [r["meaning"], str(r["seeds"]), *(shown(r[s]) for s in SUBSETS), shown(r["balanced"]),
+         shown(r["full PA-MPJPE"]), shown(r["T 10 PA-MPJPE"]),
          f"{shown(r['accuracy'])} / {shown(r['accuracy on T-10%'])}", shown(r.get("distance to the nearest prototype"))]
         for r in rows.values()
     ]  # fmt: skip
-    parts = ["### MPVPE in mm on the test clips, mean over seeds ± sd\n", markdown(head, whole)]
-    for against in (BASELINE, AUXILIARY):
-        lines = [
-            [r["meaning"], *(shown(r.get(f"{s} against {against}")) for s in SUBSETS)]
-            for a, r in rows.items() if a not in (STAGE_ONE, against) and r.get(f"full against {against}")
-        ]  # fmt: skip
-        title = f"### Difference in mm against “{ARMS[against].meaning}” (negative: better), 95 % interval\n"
-        parts += [title, markdown(["arm", *(NAMES[s] for s in SUBSETS)], lines)]
-    headline = {f"{arm} against {other}": difference(test, arm, other, test.subset("T 10")) for arm, other in HEADLINE}
-    parts.append("### Headline comparisons, fixed beforehand: T-10%\n")
-    parts.append(markdown(["comparison", "mm"], [[name, shown(value)] for name, value in headline.items()]))
-    attempts = [a for a in ARMS if ARMS[a].kind == "attempt" and validation.seeds(a)]
+    return section("MPVPE on the test clips, mm, mean over seeds ± sd", head, lines)
+
+
+def differences(rows: dict[str, Any], against: str) -> str:
+    """Every arm against one."""
+    lines = [
+        [r["meaning"], *(shown(r[f"{s} against {against}"]) for s in SUBSETS)]
+        for r in rows.values()
+        if r.get(f"full against {against}")
+    ]
+    title = f"Difference in MPVPE against “{meaning(against)}”, mm (negative: better), 95 % interval"
+    return section(title, ["arm", *(NAMES[s] for s in SUBSETS)], lines)
+
+
+def paper_table(
+    rows: dict[str, Any], number: str, title: str, systems: dict[str, str], subsets: tuple[str, ...]
+) -> str:
+    """A table of PM-Net in its form, with what it prints for Human3.6M beside."""
+    table = next(t for kind in ("systems", "settings") for t in published_tables(kind)
+                 if (t.paper, t.number) == ("PM-Net", number))  # fmt: skip
+    where = [
+        next(i for i, c in enumerate(table.columns) if (c.dataset, c.subset, c.metric) == ("h36m", NAMES[s], "pve"))
+        for s in subsets
+    ]
+    printed = {row["system"]: [f"{row['values'][i]:.1f}" for i in where] for row in table.rows}
+    head = ["", *(NAMES[s] for s in subsets), *(f"published, Human3.6M {NAMES[s]}" for s in subsets)]
+    lines = [
+        [meaning(arm), *(shown(rows[arm][s]) for s in subsets), *printed[system]]
+        for arm, system in systems.items()
+        if arm in rows
+    ]
+    return section(f"As PM-Net's Table {number}: {title}, MPVPE in mm", head, lines)
+
+
+def attempts_table(validation: Results) -> str:
+    """What was tried to make the memory pay, on the rows on which one was chosen."""
     lines = []
-    for arm in (BASELINE, "p3dh-10", *attempts):
+    for arm in (BASELINE, AUXILIARY, "p3dh-10", "p3dh-50", *filter(attempt, ARMS)):
         if seeds := validation.seeds(arm):
             means = [validation.errors(arm, seeds)[:, validation.subset(s)].mean() for s in SUBSETS]
-            lines.append([ARMS[arm].meaning, str(len(seeds)), *(f"{mean:.1f}" for mean in means)])
-    parts.append("### Attempts to make the memory pay: MPVPE in mm on the validation clips\n")
-    parts.append(markdown(["arm", "seeds", *(NAMES[s] for s in SUBSETS)], lines))
-    parts.append(f"Chosen there: {ARMS[winner].meaning if winner else 'none yet'}.\n")
-    return "\n".join(parts), {"arms": rows, "headline": headline, "chosen": winner}
+            right = [validation.accuracy(arm, validation.subset(s)) for s in ("full", "T 10")]
+            words = " / ".join(shown(value) for value in right)
+            lines.append([meaning(arm), str(len(seeds)), *(f"{mean:.1f}" for mean in means), words])
+    head = ["arm", "seeds", *(NAMES[s] for s in SUBSETS), "right prototype (all / T-10%)"]
+    return section("Attempts to make the memory pay: MPVPE on the validation clips, mm", head, lines)
+
+
+def section(title: str, header: list[str], rows: list[list[str]]) -> str:
+    """A heading and a table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return f"### {title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def figures(test: Results, folder: Path) -> None:
     """PM-Net's Fig. 1(b) and Fig. 5 for these arms; the bands are the seeds' standard deviations."""
     bins = equal_count_bins(test.distance, BINS)
     x = 1000 * np.array([test.distance[bins.index == b].mean() for b in range(BINS)])
-    names = [arm.meaning for arm in ARMS.values()]
 
     def drawn(arms: list[str], values: Callable[[str], Array], zero: bool, *words: str) -> None:
         per_seed = {ARMS[a].meaning: np.stack([bins.means(row) for row in values(a)]) for a in arms}
         lines = {name: rows.mean(axis=0) for name, rows in per_seed.items()}
         bands = {n: (lines[n] - rows.std(axis=0), lines[n] + rows.std(axis=0)) for n, rows in per_seed.items()}
         name, title, label = words
-        chart = curves(x, lines, name, title, "", ("mm to the mean body", label), names, bands, zero=zero)
+        chart = curves(x, lines, name, title, "", ("mm to the mean body", label), list(lines), bands, zero=zero)
         write_bytes(folder / f"{chart.name}.png", chart.png)
 
-    shown = [a for a in (BASELINE, "p3dh-10", "p3dh-50", "label-10") if test.seeds(a)]
+    some = [a for a in (BASELINE, "p3dh-10", "p3dh-50", "label-10") if test.seeds(a)]
     words = ("error_by_distance", "Error against distance to the mean body", "MPVPE, mm")
-    drawn(shown, lambda a: test.errors(a, test.seeds(a)), False, *words)
+    drawn(some, lambda a: test.errors(a, test.seeds(a)), False, *words)
     memories = [a for a in ("p3dh-10", "3dh-10", "random-10", "naive-10") if test.seeds(a, BASELINE)]
 
     def reduction(arm: str) -> Array:
