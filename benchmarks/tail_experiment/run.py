@@ -2,8 +2,9 @@
 
 Run ``python benchmarks/tail_experiment/run.py``. It works in ``--workspace`` (pictures, checkpoints; a few GB) and
 writes ``rows.parquet`` and ``seed<n>.parquet`` into ``reports/results/tail_experiment``: a row per validation and test
-picture; the first says what they are, the others have columns per arm. Arms that are there are not trained again, and a killed arm goes on from its last state, so the whole may be done in pieces
-and on several machines. ``report.py`` makes the tables. Nothing here looks at the test rows to choose anything.
+picture; the first says what they are, the others have columns per arm. Arms that are there are not trained again, and a
+killed arm goes on from its last state, so the whole may be done in pieces and on several machines. ``report.py`` makes
+the tables. Nothing here looks at the test rows to choose anything.
 """
 
 from __future__ import annotations
