@@ -10,7 +10,7 @@ import click
 
 from hmrtk.cli.console import Console
 from hmrtk.cli.options import PLACE, Selection, selects_records
-from hmrtk.cli.picture_scores import PictureTruth, picture_scores, scores_pictures
+from hmrtk.cli.picture_truth import PictureTruth, names_picture_truth
 from hmrtk.cli.report import body_of_gender
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ Metrics = dict[str, float | None]
     help=f"Name of a protocol (an unknown one lists them), or {EVERY}: the same predictions under each.",
 )
 @click.option("--by", type=click.Choice(GROUPS), help="Also the errors of each joint, or of each value of a column.")
-@scores_pictures
+@names_picture_truth
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -64,6 +64,7 @@ def evaluate(
     """Score predictions against records, in millimetres, pixels and per cent, under a named protocol."""
     from hmrtk.toolkit.evaluation.comparison import compare_protocols, judge
     from hmrtk.toolkit.evaluation.metrics import EXTRA
+    from hmrtk.toolkit.evaluation.picture_plane import plane_scores
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.evaluation.protocols import protocol as protocol_named
 
@@ -95,9 +96,9 @@ def evaluate(
             result["by"] = _groups(judged.errors, records, by)
             lines = _group_lines(result["by"])
     matched = predictions.take(predictions.match(records, unknown="ignore"))
-    for metrics, rule in picture_scores(console, records, matched, body, pictures).values():
-        result["metrics"] |= _plain(metrics)
-        rules.append(rule)
+    for scores in plane_scores(records, matched, body, pictures.load(body), console.progress):
+        result["metrics"] |= _plain(scores.values)
+        rules.append(scores.rules)
     result["rules"] = rules
     console.result(result, [*lines, *_metric_lines(result["metrics"]), f"{result['n']} samples.", *rules])
 

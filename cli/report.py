@@ -11,10 +11,10 @@ import click
 
 from hmrtk.cli.console import Console
 from hmrtk.cli.options import PATH, PLACE, Selection, selects_records
+from hmrtk.cli.picture_truth import PictureTruth, names_picture_truth
 
 if TYPE_CHECKING:
     from hmrtk.reports.photographs import Photographs
-    from hmrtk.reports.picture_plane import PlaneTruth
     from hmrtk.toolkit.body.model import BodyModel
     from hmrtk.toolkit.evaluation.predictions import Predictions
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
@@ -78,15 +78,7 @@ protocol_option = click.option(
 @protocol_option
 @click.option("--images", type=PLACE, metavar="DIR", help="Photographs of the records: galleries show them.")
 @click.option("--shards", type=PLACE, metavar="DIR", help="Shards with the records' pictures: galleries show them.")
-@click.option("--coco", type=PLACE, metavar="FILE", help="COCO's person_keypoints_*.json: keypoint AP by OKS.")
-@click.option("--masks", type=PATH, metavar="DIR", help="Masks of LSP (UPi-S1h): foreground and part segmentation.")
-@click.option(
-    "--spin-parts", type=PATH, metavar="DIR", help="SPIN's vertex_texture.npy and cube_parts.npy for --masks."
-)
-@click.option("--dense", type=PLACE, metavar="FILE", help="Side table of marked surface points: AUC up to 10 cm.")
-@click.option(
-    "--atlas", default="charts", show_default=True, help="Charts of --dense: the body's own, or UV_Processed.mat."
-)
+@names_picture_truth
 @click.option("--out", type=PATH, help="Folder of the report; default: <workspace>/reports/<dataset>-<split>.")
 @selects_records("test")
 @click.pass_obj
@@ -103,11 +95,7 @@ def tail_report(
     protocol: str,
     images: Place | None,
     shards: Place | None,
-    coco: Place | None,
-    masks: Path | None,
-    spin_parts: Path | None,
-    dense: Place | None,
-    atlas: str,
+    pictures: PictureTruth,
     out: Path | None,
 ) -> None:
     """Report what happens on rare poses: the tail of a dataset, and errors on it for any system's predictions.
@@ -154,7 +142,7 @@ def tail_report(
         progress=console.progress,
         body_of_gender=body_of_gender(selection.body_path),
         everything=everything,
-        plane=_plane_truth(body, coco, masks, spin_parts, dense, atlas),
+        plane=pictures.load(body),
         photographs=_photographs(images, shards),
     )
     console.result(report, report_lines(report, out))
@@ -168,16 +156,6 @@ def _for(everything: RecordTable, predictions: Predictions, selection: Selection
         return predictions
     known = set(everything.sample_ids)
     return predictions.take(np.flatnonzero([name in known for name in predictions.sample_ids]))
-
-
-def _plane_truth(
-    body: BodyModel, coco: Place | None, masks: Path | None, spin_parts: Path | None, dense: Place | None, atlas: str
-) -> PlaneTruth:
-    """What the metrics of the picture's plane are measured against."""
-    from hmrtk.reports.picture_plane import PlaneTruth
-    from hmrtk.toolkit.maps.atlas_choice import chosen_atlas
-
-    return PlaneTruth(coco, masks, spin_parts, dense, None if dense is None else chosen_atlas(atlas, body))
 
 
 def _photographs(images: Place | None, shards: Place | None) -> Photographs | None:

@@ -29,6 +29,10 @@ class Coverage:
     passed_over: int
     matching: dict[str, Any]
 
+    def to_json(self) -> dict[str, int]:
+        """For ``report.json``, which has the matching from the predictions themselves."""
+        return {"measured": self.measured, "passed_over": self.passed_over}
+
     def sentence(self, name: str) -> str:
         """For the page; empty when there is nothing to say."""
         parts = []

@@ -1,4 +1,4 @@
-"""Systems in the picture's plane: 2D keypoints, COCO's AP, LSP's segmentation, and dense points (AUC at 10 cm).
+"""Systems in the picture's plane, side by side: what ``toolkit.evaluation.picture_plane`` measures of each.
 
 In: records, with or without bodies, predictions with crop cameras, and the truth that each metric needs. Out: per cent
 and px per system, a table, and sentences on what the data do not have. Called by ``tail``.
@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from hmrtk.reports.tables import Column, Table
 from hmrtk.toolkit.body.model import BodyModel
-from hmrtk.toolkit.evaluation.coco_ap import STATISTICS, keypoint_ap
-from hmrtk.toolkit.evaluation.dense import dense_score
-from hmrtk.toolkit.evaluation.keypoints import crop_sides, keypoint_errors, keypoint_pck, projected_keypoints
+from hmrtk.toolkit.evaluation.coco_ap import STATISTICS
+from hmrtk.toolkit.evaluation.picture_plane import PlaneTruth, looks_somewhere, plane_scores
 from hmrtk.toolkit.evaluation.predictions import Predictions
-from hmrtk.toolkit.evaluation.segmentation import segment, spin_face_parts
-from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.progress import Progress, silent
-from hmrtk.toolkit.records.dense import DenseTable
-from hmrtk.toolkit.records.remote import Place
 from hmrtk.toolkit.records.table import RecordTable
-
-SHARES = (0.05, 0.1)
-"""Of the crop's side: thresholds of 4D-Humans' 2D PCK."""
 
 _SHOWN = {
     "keypoints2d": ("2D error", "px"), "pck2d_05": ("PCK at 0.05", "%"), "pck2d_10": ("PCK at 0.1", "%"),
@@ -34,35 +25,6 @@ _SHOWN = {
     "foreground_accuracy": ("FB accuracy", "%"), "foreground_f1": ("FB F1", "%"),
     "part_accuracy": ("Part accuracy", "%"), "part_f1": ("Part F1", "%"), "auc_10": ("AUC at 10 cm", "%"),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PlaneTruth:
-    """What the metrics of the picture's plane are measured against; None: not given.
-
-    Attributes:
-        coco: COCO's ``person_keypoints_*.json``.
-        masks: folder of UPi-S1h's masks of LSP.
-        spin_parts: folder of SPIN's table of parts, for ``masks``.
-        marks: side table of marked surface points.
-        atlas: the charts that ``marks`` name.
-    """
-
-    coco: Place | None = None
-    masks: Path | None = None
-    spin_parts: Path | None = None
-    marks: Place | None = None
-    atlas: Atlas | None = None
-
-    def absent(self) -> str:
-        """What was not given, in a sentence; empty when all was."""
-        named = {
-            "keypoint AP (COCO's annotations)": self.coco,
-            "segmentation (LSP's masks)": self.masks,
-            "AUC at 10 cm (marked surface points)": self.marks,
-        }
-        lacking = [name for name, given in named.items() if given is None]
-        return f"Not measured, since what it needs was not given: {'; '.join(lacking)}." if lacking else ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +85,8 @@ def measure_plane(
             continue
         chosen = records.take(rows)
         matched = predictions.take(predictions.match(chosen, unknown="ignore"))
-        values[name] = _measured(chosen, matched, body, truth, progress)
+        for scores in plane_scores(chosen, matched, body, truth, progress):
+            values[name] |= scores.values
     if any(people.values()):
         notes += [truth.absent()] if truth.absent() else []
     return Plane(values, people, notes)
@@ -131,30 +94,6 @@ def measure_plane(
 
 def _usable(predictions: Predictions, records: RecordTable) -> np.ndarray:
     """(N,) records with a prediction whose camera looks somewhere."""
-    if predictions.camera is None:
-        return np.zeros(len(records), bool)
-    seen = np.isfinite(predictions.camera).all(axis=1) & (predictions.camera[:, 0] > 0)
+    seen = looks_somewhere(predictions)
     known = {name for name, there in zip(predictions.sample_ids, seen, strict=True) if there}
     return np.array([name in known for name in records.sample_ids], bool)
-
-
-def _measured(
-    records: RecordTable, predictions: Predictions, body: BodyModel, truth: PlaneTruth, progress: Progress
-) -> dict[str, float]:
-    projected = projected_keypoints(records, predictions, body)
-    found = {}
-    errors = keypoint_errors(projected, np.nan_to_num(records.array("keypoints2d").astype(np.float64)))
-    if np.isfinite(errors).any():
-        found["keypoints2d"] = float(np.nanmean(errors))
-        side = crop_sides(records)
-        found |= {f"pck2d_{round(100 * s):02d}": 100 * keypoint_pck(errors, side, s) for s in SHARES}
-    if truth.coco is not None:
-        judged = keypoint_ap(records, projected, truth.coco)
-        found |= {name: 100 * value for name, value in judged.values.items()}
-    if truth.masks is not None:
-        parts = None if truth.spin_parts is None else spin_face_parts(truth.spin_parts)
-        found |= segment(records, predictions, body, truth.masks, parts, progress).summary()
-    if truth.marks is not None and truth.atlas is not None:
-        marked = DenseTable.read(truth.marks)
-        found["auc_10"] = 100 * dense_score(records, marked, predictions, body, truth.atlas, progress=progress).auc
-    return found

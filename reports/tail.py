@@ -29,7 +29,7 @@ from hmrtk.reports.exhibits import ladder_gallery, prototype_gallery, rarest_gal
 from hmrtk.reports.measured import Measured, Measurement, measure_systems
 from hmrtk.reports.particulars import details, facts
 from hmrtk.reports.photographs import Photographs
-from hmrtk.reports.picture_plane import PlaneTruth, measure_plane
+from hmrtk.reports.picture_plane import measure_plane
 from hmrtk.reports.published_rows import DATASET_NAMES, published_tables
 from hmrtk.reports.sentences import (
     action_sentences,
@@ -42,6 +42,7 @@ from hmrtk.reports.tables import Table, plain
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.evaluation.metrics import BodyOfGender
+from hmrtk.toolkit.evaluation.picture_plane import PlaneTruth
 from hmrtk.toolkit.evaluation.predictions import Predictions
 from hmrtk.toolkit.evaluation.protocols import DEFAULT, Protocol
 from hmrtk.toolkit.progress import Progress, silent
@@ -50,6 +51,7 @@ from hmrtk.toolkit.prototypes.measure import distances_to
 from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
 from hmrtk.toolkit.records.artefact import write_json
 from hmrtk.toolkit.records.table import RecordTable
+from hmrtk.toolkit.wording import counted
 
 KIND = "hmrtk.tail_report"
 SCHEMA_VERSION = 1
@@ -109,17 +111,15 @@ def build_tail_report(
     _check(records, prototypes, singular, labels, body, given, baseline, tails, rarest)
     fitting = {name: covered(system, records, everything) for name, system in given.items()}
     distances = _distances(records, prototypes, singular, labels, body, tails)
-    ids = records.sample_ids
-    rare = rarest_table(distances, ids, rarest)
-    systems: dict[str, Measured] = {}
+    rare = rarest_table(distances, records.sample_ids, rarest)
     sections: list[Section] = []
+    systems: dict[str, Measured] = {}
     per_prototype = None
     if given:
         tail = (distances.narrowest, distances.tails[distances.narrowest])
         chosen = {name: system for name, (system, _) in fitting.items()}
         systems = measure_systems(records, chosen, body, protocol, tail, body_of_gender, progress)
-        groups = Groups.of(records)
-        measured = Measurement(records, distances, systems, groups, baseline, protocol, BOOTSTRAP_SEED)
+        measured = Measurement(records, distances, systems, Groups.of(records), baseline, protocol, BOOTSTRAP_SEED)
         flat = measure_plane(everything or records, given, body, plane or PlaneTruth(), progress)
         sentences = [line for name, (_, found) in fitting.items() if (line := found.sentence(name))]
         extras = Extras(prototypes, [row["row"] for row in rare.rows], flat, photographs, sentences)
@@ -127,41 +127,54 @@ def build_tail_report(
         per_prototype = prototype_errors_table(measured)
     sections += _dataset_sections(records, prototypes, singular, body, distances, rare, per_prototype, progress)
     sections.append(_published_section())
-    datasets = ", ".join(sorted(set(records.table["dataset"].to_pylist())))
-    splits = ", ".join(sorted(set(records.table["split"].to_pylist())))
     document = Document(
-        f"Tail report: {datasets}",
-        f"{len(records):,} samples ({splits}), {len(prototypes)} prototypes"
-        + (f", {len(systems)} system{'s' * (len(systems) > 1)}: {', '.join(systems)}." if systems else "."),
+        f"Tail report: {_names(records, 'dataset')}",
+        _subtitle(records, prototypes, systems),
         facts(distances, systems),
         sections,
         details(records, prototypes, singular, body, protocol, systems, BOOTSTRAP_SEED, provenance),
     )
     document.write(out)
-    identities = {
-        name: {**system.identity(), "measured": fitting[name][1].measured, "passed_over": fitting[name][1].passed_over}
-        for name, system in systems.items()
-    }
-    report = {
+    identities = {name: system.identity() | fitting[name][1].to_json() for name, system in systems.items()}
+    report = plain(
+        {
+            **_inputs_json(records, prototypes, singular, body, protocol),
+            "systems": list(systems),
+            "predictions": identities,
+            "baseline": baseline,
+            "tails": [float(x) for x in sorted(set(tails), reverse=True)],
+            "provenance": dict(provenance),
+            **document.to_json(),
+        }
+    )
+    write_json(out / "report.json", report)
+    return report
+
+
+def _names(records: RecordTable, column: str) -> str:
+    return ", ".join(sorted(set(records.table[column].to_pylist())))
+
+
+def _subtitle(records: RecordTable, prototypes: PrototypeSet, systems: Mapping[str, Measured]) -> str:
+    text = f"{len(records):,} samples ({_names(records, 'split')}), {len(prototypes)} prototypes"
+    return f"{text}, {counted(len(systems), 'system')}: {', '.join(systems)}." if systems else f"{text}."
+
+
+def _inputs_json(
+    records: RecordTable, prototypes: PrototypeSet, singular: PrototypeSet, body: BodyModel, protocol: Protocol
+) -> dict[str, Any]:
+    """The head of ``report.json``: what it is, and what it was made from."""
+    return {
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
-        "dataset": datasets,
+        "dataset": _names(records, "dataset"),
         "samples": len(records),
         "records": {"place": records.place, "fingerprint": records.fingerprint, "body": records.metadata.body},
         "body": body.fingerprint,
         "prototypes": {"fingerprint": prototypes.fingerprint, "k": len(prototypes), "place": prototypes.place},
         "singular": {"fingerprint": singular.fingerprint, "place": singular.place},
         "protocol": {**protocol.to_json(), "description": protocol.describe()},
-        "systems": list(systems),
-        "predictions": identities,
-        "baseline": baseline,
-        "tails": [float(x) for x in sorted(set(tails), reverse=True)],
-        "provenance": dict(provenance),
-        **document.to_json(),
     }
-    report = plain(report)
-    write_json(out / "report.json", report)
-    return report
 
 
 def _distances(

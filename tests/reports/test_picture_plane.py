@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from hmrtk.reports.picture_plane import PlaneTruth, measure_plane
+from hmrtk.reports.picture_plane import measure_plane
 from hmrtk.toolkit.body.joints import J24_TO_COCO17
 from hmrtk.toolkit.body.model import BodyModel
 from hmrtk.toolkit.evaluation.keypoints import projected_keypoints
+from hmrtk.toolkit.evaluation.picture_plane import PlaneTruth
 from hmrtk.toolkit.evaluation.predictions import Predictions
 from hmrtk.toolkit.records.table import RecordTable
 
