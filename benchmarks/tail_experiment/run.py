@@ -197,7 +197,8 @@ def main() -> None:
     if about.is_file() and json.loads(about.read_text())["settings"] != settings:
         raise SystemExit(f"{about}: results of other settings lie there; pass another --results")
     if not about.is_file():
-        write_bytes(about, json.dumps({"settings": settings, "seconds": {}}, indent=2).encode())
+        about_all = {"settings": settings, "machine": machine(), "seconds": {}}
+        write_bytes(about, json.dumps(about_all, indent=2).encode())
     if not (options.results / ROWS).is_file():
         facts = {name: pa.array(list(column)) for name, column in facts_of_rows(options.workspace, body).items()}
         with atomic_path(options.results / ROWS) as temporary:
@@ -206,11 +207,20 @@ def main() -> None:
     for wanted, steps in (([STAGE_ONE], options.stage_one), (names, options.stage_two)):  # arms begin where it ended
         jobs = [
             Job(options.workspace, options.results, seed, name, steps, options.preset)
-            for seed in range(options.seeds)
             for name in wanted
+            for seed in range(options.seeds)
         ]
         jobs = [job for job in jobs if not job.done]
         run_side_by_side(jobs, about, options.workers, lambda: (time.monotonic() - begun) / 60 > options.minutes)
+
+
+def machine() -> str:
+    """Processor, cores and torch, on which the first training was run."""
+    import torch
+
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+    return f"{', '.join(sorted(names)) or 'unknown processor'}, {os.cpu_count()} cores; torch {torch.__version__}"
 
 
 def run_side_by_side(jobs: list[Job], about: Path, workers: int, late: Callable[[], bool]) -> None:
