@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,17 @@ def test_protocols_say_what_they_are() -> None:
     )
     for rule in PROTOCOLS.values():
         assert len(rule.joint_names) == len(rule.indices)
+
+
+def test_the_documented_table_is_theirs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    for one in PROTOCOLS.values():
+        joints = one.joint_set if one.joint_set == one.regressor else f"{one.joint_set} of {one.regressor}"
+        rows = f"camera {one.camera}" if one.camera else "all"
+        rows += f", every {one.frame_step}th frame" if one.frame_step > 1 else ""
+        facts = [one.root, one.vertex_alignment, one.gender, one.truth, rows]
+        assert f"| `{one.name}` | {len(one.indices)}: {joints} | {' | '.join(facts)} |" in text
+    assert text.count("\n| `") == len(PROTOCOLS)
 
 
 def test_annotated_and_regressed_joints_are_in_one_order(parameters: BodyParameters, body: BodyModel) -> None:
