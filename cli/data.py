@@ -173,6 +173,14 @@ def build_prototypes(
     default=None,
     help="Make a picture where there is no photograph; default: only for the embedded dataset.",
 )
+@click.option(
+    "--scene",
+    type=click.Choice(["varied", "clear"]),
+    default="varied",
+    show_default=True,
+    help="Of made pictures: with occluders, clutter and blur, or the whole person, sharp (for small networks).",
+)
+@click.option("--region", type=click.IntRange(min=32), help="Side of the stored picture, px; 400: crops of 222. [400]")
 @click.option("--maps", default="iuv,location,joint,displacement", show_default=True, help="Which maps to store.")
 @click.option("--prototypes", type=PLACE, help="PrototypeSet whose labels are stored with the rows.")
 @engine_option
@@ -194,6 +202,8 @@ def build_shards(
     selection: Selection,
     images: Place | None,
     synthesise: bool | None,
+    scene: str,
+    region: int | None,
     maps: str,
     prototypes: Place | None,
     engine: str,
@@ -211,6 +221,7 @@ def build_shards(
     from hmrtk.toolkit.prototypes.prototype_set import PrototypeSet
     from hmrtk.toolkit.shards import builder
     from hmrtk.toolkit.shards.plan import ShardConfig
+    from hmrtk.toolkit.synthesis.scene_config import scene_named
 
     if append and overwrite:
         raise click.UsageError("--append keeps what is there, --overwrite replaces it: choose one")
@@ -219,6 +230,8 @@ def build_shards(
         maps=tuple(m.strip() for m in maps.split(",") if m.strip()),
         images=images,
         synthesise=name == "embedded" if synthesise is None else synthesise,
+        region_px=region or ShardConfig.region_px,
+        scene=scene_named(scene),
         seed=selection.seed,
         on_error=on_error,
     )

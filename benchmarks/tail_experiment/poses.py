@@ -27,7 +27,7 @@ from hmrtk.toolkit.shards.builder import build_shards
 from hmrtk.toolkit.shards.plan import ShardConfig
 from hmrtk.toolkit.sources.embedded import SPLITS, embedded_records
 from hmrtk.toolkit.sources.projection import derived_columns
-from hmrtk.toolkit.synthesis.scene_config import SceneConfig
+from hmrtk.toolkit.synthesis.scene_config import scene_named
 
 MOTION = Path(__file__).resolve().parents[3] / "shared" / "motion" / "poses.parquet"
 SHARES = {"train": 0.70, "val": 0.09, "test": 0.21}
@@ -38,11 +38,6 @@ IMAGE_SIZE, FOCAL_PX, HEIGHT_SHARE = (480, 640), (600.0, 1000.0), (0.45, 0.9)
 PITCH_DEG, ROLL_DEG = 6.0, 3.0
 REGION_PX = 128
 """Pictures of 128 px hold the 71 px crop from which a 64 px network's is cut: its scale falls by a tenth."""
-SCENE = SceneConfig(
-    occluder_probability=0.0, clutter=(0, 0), blur_probability=0.0, motion_probability=0.0, noise=(0.001, 0.006),
-    jpeg_quality=(85, 97),
-)  # fmt: skip
-"""The whole person in front of a photograph's background: what a small network learns within an hour."""
 VIEWS = {"train": 2, "val": 1, "test": 1}
 """Cameras and pictures per pose."""
 
@@ -127,7 +122,13 @@ def make_records(body: BodyModel, progress: Progress) -> dict[str, RecordTable]:
 def make_shards(records: dict[str, RecordTable], body: BodyModel, out: Path, progress: Progress) -> None:
     """Pictures and cameras; labels are those of each arm's prototypes and are found while reading."""
     config = ShardConfig(
-        maps=(), synthesise=True, seed=SEED, region_px=REGION_PX, rows_per_shard=4000, rows_per_group=400, scene=SCENE
+        maps=(),
+        synthesise=True,
+        seed=SEED,
+        region_px=REGION_PX,
+        rows_per_shard=4000,
+        rows_per_group=400,
+        scene=scene_named("clear"),
     )
     build_shards(RecordTable.concatenate(list(records.values())), body, out, config, progress=progress)
 

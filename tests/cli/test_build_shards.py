@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hmrtk.toolkit.body.model import load_body
 from hmrtk.toolkit.records.record import RECORD_SCHEMA
@@ -47,3 +49,15 @@ def test_photographs_that_cannot_be_read_are_skipped_when_asked(
     done = hmrtk(*build, "--on-error", "skip")
     assert f"1 row left out: {records.sample_ids[2]}: photograph 2.jpg: is a damaged JPEG" in done.out
     assert "3 rows (val 3) in 1 shard" in done.out
+
+
+def test_pictures_for_small_networks(hmrtk: Any, tmp_path: Path) -> None:
+    build = ("build-shards", "--maps", "", "--workers", 1, "--limit", 4, "--split", "val", "--out", "s")
+    hmrtk(*build, "--scene", "clear", "--region", 128)
+    config = json.loads((tmp_path / "s" / "plan.json").read_text())["config"]
+    assert (config["region_px"], config["scene"]["occluder_probability"]) == (128, 0)
+    pictures = pq.read_table(tmp_path / "s" / "val" / "shard-00000.parquet")["image"].to_pylist()
+    assert {cv2.imdecode(np.frombuffer(jpeg["bytes"], np.uint8), cv2.IMREAD_COLOR).shape for jpeg in pictures} == {
+        (128, 128, 3)
+    }
+    assert hmrtk(*build, "--scene", "blurred").code == 2

@@ -17,6 +17,7 @@ from hmrtk.toolkit.geometry.camera import project_perspective
 from hmrtk.toolkit.maps.raster import rasterize
 from hmrtk.toolkit.synthesis.panorama import panorama_names
 from hmrtk.toolkit.synthesis.scene import Scene, SceneConfig, redrawn, synthesise
+from hmrtk.toolkit.synthesis.scene_config import scene_named
 
 SIZE = 160
 FOCAL = np.array([420.0, 420.0])
@@ -242,6 +243,16 @@ def test_refusals(standing: np.ndarray, body: BodyModel, change: dict, message: 
 def test_config_refusals(values: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         SceneConfig(**values)
+
+
+def test_ready_scenes() -> None:
+    clear = scene_named("clear")
+    assert (clear.occluder_probability, clear.clutter, clear.blur_probability, clear.motion_probability) == (
+        0, (0, 0), 0, 0,
+    )  # fmt: skip
+    assert scene_named("varied") == SceneConfig()
+    with pytest.raises(UnknownNameError, match="unknown scene 'clean'; known: clear"):
+        scene_named("clean")
 
 
 def test_unknown_panorama_lists_the_known() -> None:

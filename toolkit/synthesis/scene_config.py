@@ -70,3 +70,24 @@ class SceneConfig:
         for panorama in self.panoramas:
             if panorama not in panorama_names():
                 raise UnknownNameError("panorama", panorama, panorama_names())
+
+
+SCENES = {
+    "varied": SceneConfig(),
+    "clear": SceneConfig(
+        occluder_probability=0.0, clutter=(0, 0), blur_probability=0.0, motion_probability=0.0, noise=(0.001, 0.006),
+        jpeg_quality=(85, 97),
+    ),
+}  # fmt: skip
+"""Ready ones. ``clear``: the whole person, sharp, in front of a panorama; small networks learn it from few pictures."""
+
+
+def scene_named(name: str) -> SceneConfig:
+    """A ready one by name.
+
+    Raises:
+        UnknownNameError: the message lists the known ones.
+    """
+    if name not in SCENES:
+        raise UnknownNameError("scene", name, SCENES)
+    return SCENES[name]
