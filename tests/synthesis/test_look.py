@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.normals import vertex_normals
 from hmrtk.toolkit.synthesis.look import BELT, BOTTOM, HAIR, INNER, SHOES, SKIN, SOLE, TOP, draw_look, pack_look
 from hmrtk.toolkit.synthesis.material import surface
 from hmrtk.toolkit.synthesis.person import dressed_vertices
 from hmrtk.toolkit.synthesis.restpose import Marks, rest_marks, rest_vertices
-from hmrtk.toolkit.synthesis.surface import vertex_normals
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hmrtk.toolkit.body.normals import vertex_normals
+
 CAMERA_TO_Y_UP = np.array([1, -1, -1], np.float32)
 """Camera frame → y up: half a turn about x."""
 SPACING_M = 2.0
@@ -24,20 +26,6 @@ _COLOUR = (0.31, 0.46, 0.65)
 _ARRAY_BUFFER, _INDEX_BUFFER = 34962, 34963
 _FLOAT, _UNSIGNED_SHORT, _UNSIGNED_INT = 5126, 5123, 5125
 _TYPES = {_FLOAT: "<f4", _UNSIGNED_SHORT: "<u2", _UNSIGNED_INT: "<u4"}
-
-
-def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float32]:
-    """(V, 3) float32 unit normals, outward, each the area-weighted mean of the faces around its vertex.
-
-    A vertex of no face (or of faces without area) gets (0, 0, 1).
-    """
-    corners = vertices.astype(np.float64)[faces]  # (F, 3, 3)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    where = faces.ravel()
-    shared = np.repeat(normals, 3, axis=0)
-    total = np.stack([np.bincount(where, shared[:, axis], len(vertices)) for axis in range(3)], axis=1)
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.where(length > 0, total / np.where(length > 0, length, 1), (0, 0, 1)).astype(np.float32)
 
 
 def obj_bytes(vertices: NDArray[np.float32], faces: NDArray[np.integer], name: str, remark: str) -> bytes:

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hmrtk.toolkit.body.joints import SPIN24_NAMES
 from hmrtk.toolkit.body.model import Body, BodyModel
+from hmrtk.toolkit.body.normals import vertex_normals
 from hmrtk.toolkit.maps.charts import CHART_COUNT, CHART_NAMES, MIRROR_CHART
 from hmrtk.toolkit.maps.preview import chart_colours
 from hmrtk.toolkit.maps.projection import Projection, project
 from hmrtk.toolkit.maps.raster import rasterize
-from hmrtk.toolkit.synthesis.surface import vertex_normals
 
 BONES = (
     (0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (9, 10), (10, 11),  # legs and arms

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.normals import vertex_normals
 from hmrtk.toolkit.body.parameters import BodyParameters
 from hmrtk.toolkit.maps.atlas import Atlas
 from hmrtk.toolkit.maps.atlas_seams import Seams
 from hmrtk.toolkit.maps.chart_space import ChartSpace
 from hmrtk.toolkit.maps.raster import barycentric, rasterize
-from hmrtk.toolkit.synthesis.surface import vertex_normals
 
 FINE = 3
 """Fine pixels per pixel, each way."""

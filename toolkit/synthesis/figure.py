@@ -13,11 +13,12 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.normals import vertex_normals
 from hmrtk.toolkit.errors import InputError, UnknownNameError
 from hmrtk.toolkit.maps.kernels import weights_at
 from hmrtk.toolkit.maps.raster import rasterize
 from hmrtk.toolkit.synthesis.sheet import contact_sheet
-from hmrtk.toolkit.synthesis.surface import vertex_normals, vertex_openness
+from hmrtk.toolkit.synthesis.surface import vertex_openness
 
 __all__ = ["CLAY", "VIEWS", "contact_sheet", "picture_size", "render_figure"]
 

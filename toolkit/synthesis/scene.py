@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmrtk.toolkit.body.model import BodyModel
+from hmrtk.toolkit.body.normals import vertex_normals
 from hmrtk.toolkit.errors import InputError
 from hmrtk.toolkit.geometry.camera import project_perspective
 from hmrtk.toolkit.synthesis.backdrop import camera_to_panorama, darken_ground, perspective_crop, sharpened
@@ -38,7 +39,7 @@ from hmrtk.toolkit.synthesis.photograph import draw_camera, photographed
 from hmrtk.toolkit.synthesis.place import colour_behind, draw_clutter, draw_place
 from hmrtk.toolkit.synthesis.restpose import rest_marks, rest_vertices
 from hmrtk.toolkit.synthesis.scene_config import SceneConfig
-from hmrtk.toolkit.synthesis.surface import vertex_normals, vertex_openness
+from hmrtk.toolkit.synthesis.surface import vertex_openness
 
 __all__ = ["Scene", "SceneConfig", "redrawn", "synthesise"]
 
