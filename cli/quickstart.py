@@ -61,75 +61,84 @@ def quickstart(
     console: Console, k: int, pictures: int, steps: int, body_path: Path | None, limit: int | None, seed: int
 ) -> None:
     """Run the whole path on the embedded data, from records to two trained networks and the tail report."""
-    from hmrtk.toolkit import pipeline
     from hmrtk.toolkit.body.model import load_body
-    from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
     from hmrtk.toolkit.records.table import RecordTable
-    from hmrtk.toolkit.shards.iuv_builder import IUVConfig, build_iuv_set
 
     stages, workspace, begun = Stages(console), console.workspace, time.monotonic()
     body = load_body(body_path)
     console.say(f"Body: {body.place}. The first run compiles its kernels, which adds up to a minute.")
 
     stages.begin("Records: 15 clips of real motion capture, seen by virtual cameras")
-    folder = pipeline.record_folder(workspace, DATASET)
-    splits = pipeline.ingest(DATASET, None, None, folder, body, limit=limit, seed=seed, progress=console.progress)
-    stages.end([f"{folder / (name + '.parquet')}: {len(rows)} rows" for name, rows in splits.items()])
+    splits, lines = _records(console, body, limit, seed)
+    stages.end(lines)
 
     stages.begin(f"Prototypes: P3DH K-Means, K = {k}, on the training split")
-    config = PrototypeConfig(k=min(k, len(splits["train"])), seed=seed)
-    path = pipeline.prototype_path(workspace, DATASET, config)
-    run = pipeline.build_prototypes(splits["train"], body, config, path, console.progress)
+    run, path = _prototypes(console, splits["train"], body, k, seed)
     stages.end(prototype_lines(run.summary()))
 
     stages.begin("IUV maps of the test split")
-    maps = workspace / "iuv" / f"{DATASET}-test"
-    iuv = build_iuv_set(splits["test"], body, IUVConfig(seed=seed), maps, progress=console.progress)
+    iuv = _iuv_maps(console, splits["test"], body, seed)
     stages.end(iuv_lines(iuv))
 
     stages.begin("Shards: pictures, IUV maps, UV-space maps, labels")
-    sizes = dict(_split_sizes(splits, pictures))
-    chosen = RecordTable.concatenate([part.head(sizes[name]) for name, part in splits.items()])
-    shards = _build_shards(console, chosen, body, run.fit.prototypes, seed)
-    sheet = _preview(workspace, Path(shards["out"]))
+    chosen = {name: splits[name].head(rows) for name, rows in _split_sizes(splits, pictures)}
+    shards = _build_shards(console, RecordTable.concatenate(list(chosen.values())), body, run.fit.prototypes, seed)
+    place = Path(shards["out"])
+    sheet = _preview(workspace, place)
     stages.end([*shard_lines(shards), f"look at {sheet}"])
 
     stages.begin("Check the shards and read them once as a training loop would")
-    stages.end(_read_back(console, Path(shards["out"])))
+    stages.end(_read_back(console, place))
 
     stages.begin("Train a small HMR, and a small PM-Net from the same first stage, with the same steps")
     batch = min(SMALL_BATCH, shards["splits"]["train"])
-    runs, trained = _train(console, Path(shards["out"]), path, body, steps, [f"seed={seed}", f"data.batch={batch}"])
+    runs, trained = _train(console, place, path, body, steps, [f"seed={seed}", f"data.batch={batch}"])
     stages.end(trained)
 
     stages.begin("Predict the test pictures with both")
-    predictions, judged = _predict(console, runs, Path(shards["out"]), body)
+    predictions, judged = _predict(console, runs, place, body)
     stages.end(judged)
 
     stages.begin("Tail report of the test split")
-    shown = splits["test"].head(dict(_split_sizes(splits, pictures))["test"])
-    report, out = _report(console, shown, body, run.fit.prototypes, predictions, seed)
+    report, out = _report(console, chosen["test"], body, run.fit.prototypes, predictions, seed)
     stages.end(report_lines(report, out))
 
     minutes = (time.monotonic() - begun) / 60
     places = {
-        "report": str(out / "index.html"),
-        "prototypes": str(path),
-        "labels": str(run.labels_path),
-        "iuv": str(iuv.preview),
-        "shards": shards["out"],
-        "pictures": str(sheet),
-        "network": str(runs["PM-Net"]),
-    }
+        "report": str(out / "index.html"), "prototypes": str(path), "labels": str(run.labels_path),
+        "iuv": str(iuv.preview), "shards": shards["out"], "pictures": str(sheet), "network": str(runs["PM-Net"]),
+    }  # fmt: skip
     found = {
-        "places": places,
-        "minutes": minutes,
-        "prototypes": run.summary(),
-        "shards": shards,
-        "facts": report["facts"],
-    }
+        "places": places, "minutes": minutes, "prototypes": run.summary(), "shards": shards, "facts": report["facts"],
+    }  # fmt: skip
     lines = ["", f"Done in {minutes:.1f} min. Look at:"] + [f"  {name:<11}{where}" for name, where in places.items()]
     console.result(found, lines)
+
+
+def _records(console: Console, body: Any, limit: int | None, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """Record tables by split, and where they lie."""
+    from hmrtk.toolkit import pipeline
+
+    folder = pipeline.record_folder(console.workspace, DATASET)
+    splits = pipeline.ingest(DATASET, None, None, folder, body, limit=limit, seed=seed, progress=console.progress)
+    return splits, [f"{folder / (name + '.parquet')}: {len(rows)} rows" for name, rows in splits.items()]
+
+
+def _prototypes(console: Console, records: Any, body: Any, k: int, seed: int) -> tuple[Any, Path]:
+    """The run that built the prototypes, and their file."""
+    from hmrtk.toolkit import pipeline
+    from hmrtk.toolkit.prototypes.kmeans import PrototypeConfig
+
+    config = PrototypeConfig(k=min(k, len(records)), seed=seed)
+    path = pipeline.prototype_path(console.workspace, DATASET, config)
+    return pipeline.build_prototypes(records, body, config, path, console.progress), path
+
+
+def _iuv_maps(console: Console, records: Any, body: Any, seed: int) -> Any:
+    from hmrtk.toolkit.shards.iuv_builder import IUVConfig, build_iuv_set
+
+    out = console.workspace / "iuv" / f"{DATASET}-test"
+    return build_iuv_set(records, body, IUVConfig(seed=seed), out, progress=console.progress)
 
 
 def _split_sizes(splits: dict[str, Any], total: int) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Validation's metrics as ``torchmetrics``: MPJPE, PA-MPJPE and MPVPE in millimetres. The one door to torchmetrics.
+"""MPJPE, PA-MPJPE and MPVPE as ``torchmetrics``, mm, for training loops of others. The one door to torchmetrics.
 
 In: batches of tensors in metres, on any device; out: the mean over all samples of all batches and, under DDP, of all
 ranks. The formulas are those of ``hmrtk.toolkit.evaluation.torch_metrics``, which equal the NumPy ones; what such a
