@@ -16,11 +16,11 @@ from hmrtk.toolkit.sources.embedded import embedded_records
 
 PEOPLE = 12
 CHANGES = (
-    "backbone.name=test_convnext", "regressor.hidden=256", "regressor.dropout=0.0", "data.size=64",
+    "regressor.hidden=256", "regressor.dropout=0.0", "data.size=64",
     f"data.batch={PEOPLE}", "data.augmentation=none", "optimiser.warmup=20", "validate_every=1000",
     "checkpoint_every=1000",
 )  # fmt: skip
-"""Of the presets ``small``: a backbone of 0.2 million weights, no dropout, every step the whole batch."""
+"""Of the presets ``small``: no dropout, every step the whole batch."""
 
 
 @pytest.fixture(scope="module")
