@@ -28,11 +28,11 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from arms import ARMS, MEAN_BODY, STAGE_ONE, Arm
-from poses import MOTION, make_records, make_shards, prototype_configs
+from poses import MOTION, REGION_PX, make_records, make_shards, prototype_configs
 
 from hmrtk.models.config import TrainConfig, load_config
 from hmrtk.models.data import ShardRows
-from hmrtk.models.train import TrainingInputs, train
+from hmrtk.models.train import TrainingInputs, device_named, train
 from hmrtk.models.validation import answers, body_errors
 from hmrtk.toolkit.body.model import BodyModel, load_body
 from hmrtk.toolkit.pipeline import build_prototypes
@@ -57,6 +57,7 @@ class Job:
     name: str
     steps: int
     preset: str
+    accelerator: str
 
     @property
     def folder(self) -> Path:
@@ -81,7 +82,7 @@ class Job:
         return load_config("pmnet", self.preset, None, [*shared, stage, *arm.settings])
 
 
-def prepare(workspace: Path, body: BodyModel) -> None:
+def prepare(workspace: Path, body: BodyModel, region_px: int) -> None:
     """Records, prototypes and pictures; what is there stays."""
     folder = workspace / "records"
     if not all((folder / f"{split}.parquet").is_file() for split in ("train", *JUDGED)):
@@ -92,7 +93,7 @@ def prepare(workspace: Path, body: BodyModel) -> None:
         path = workspace / "prototypes" / f"{name}.safetensors"
         if not path.is_file():
             build_prototypes(records["train"], body, config, path, told)
-    make_shards(records, body, workspace / "shards", told)
+    make_shards(records, body, workspace / "shards", region_px, told)
 
 
 def told(stage: str, done: int, total: int, note: str = "") -> None:
@@ -115,7 +116,7 @@ def work(job: Job) -> tuple[Job, dict[str, np.ndarray], float]:
     }
     init = None if job.name == STAGE_ONE else job.folder.parent / STAGE_ONE
     inputs = TrainingInputs(rows["train"], rows["val"], prototypes, body, init)
-    train(config, inputs, job.folder, accelerator="cpu")
+    train(config, inputs, job.folder, accelerator=job.accelerator)
     return job, judged(job, rows, body), time.perf_counter() - begun
 
 
@@ -123,8 +124,9 @@ def judged(job: Job, rows: dict[str, Any], body: BodyModel) -> dict[str, np.ndar
     """Per row: errors in mm and, with a classifier, the chosen and the true prototype."""
     from hmrtk.models.checkpoint import load_checkpoint
 
-    network = load_checkpoint(job.folder, body).network
-    found = [answers(network, rows[split].once(256, None)) for split in JUDGED]
+    device = device_named(job.accelerator)
+    network = load_checkpoint(job.folder, body).network.to(device)
+    found = [answers(network, rows[split].once(256, None), device) for split in JUDGED]
     values = {"sample_id": np.array([name for part in found for name in part.names])}
     errors = [body_errors(part.parameters, part.truth, body) for part in found]
     for name in ("mpjpe", "pa_mpjpe", "pve"):
@@ -182,13 +184,14 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated")
     parser.add_argument("--stage-one", type=int, default=4000, help="steps")
     parser.add_argument("--stage-two", type=int, default=1500, help="steps")
-    parser.add_argument("--preset", default="small")
+    parser.add_argument("--preset", default="small", choices=REGION_PX, help="paper: ResNet-50 at 224 px, on a GPU")
+    parser.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--workers", type=int, default=2, help="trainings side by side, one thread each")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no training after so long")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     body, begun = load_body(), time.monotonic()
-    prepare(options.workspace, body)
+    prepare(options.workspace, body, REGION_PX[options.preset])
     settings = {
         "poses": "shared motion" if MOTION.is_file() else "embedded", "stage_one": options.stage_one,
         "stage_two": options.stage_two, "preset": options.preset,
@@ -206,7 +209,7 @@ def main() -> None:
     names = [name for name in options.arms.split(",") if name]
     for wanted, steps in (([STAGE_ONE], options.stage_one), (names, options.stage_two)):  # arms begin where it ended
         jobs = [
-            Job(options.workspace, options.results, seed, name, steps, options.preset)
+            Job(options.workspace, options.results, seed, name, steps, options.preset, options.accelerator)
             for name in wanted
             for seed in range(options.seeds)
         ]
@@ -220,7 +223,8 @@ def machine() -> str:
 
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return f"{', '.join(sorted(names)) or 'unknown processor'}, {os.cpu_count()} cores; torch {torch.__version__}"
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{', '.join(sorted(names)) or 'unknown processor'}, {os.cpu_count()} cores{gpu}; torch {torch.__version__}"
 
 
 def run_side_by_side(jobs: list[Job], about: Path, workers: int, late: Callable[[], bool]) -> None:
