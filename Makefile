@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # A built wheel to test instead of the checkout (used by CI).
 WHEEL ?=
+# Processes that run the tests.
+WORKERS ?= auto
 SOURCE := $(if $(WHEEL),$(WHEEL),.)
 BIN := $(VENV)/bin
 PACKAGES := toolkit models reports cli datasets_manifest
@@ -30,7 +32,7 @@ typecheck: $(VENV)/.hmrtk-dev
 	cd build/typecheck && "$(abspath $(BIN))/mypy" --config-file ../../pyproject.toml $(PACKAGES:%=-p hmrtk.%)
 
 unit: $(VENV)/.hmrtk-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 wheel: $(VENV)/.hmrtk-dev
 	$(BIN)/python -m build --outdir dist .

@@ -13,6 +13,20 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores; torch reads this once, when it is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+CLUSTERS = ("engine/test_cluster.py", "prototypes/test_distributed.py", "cli/test_ray.py", "shards/test_ray.py")
+"""Tests that start a Ray cluster on this machine: one after the other, or one finds the other's."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (``-n``, ``--dist loadgroup``), the tests of a file stay together: they share fixtures."""
+    for item in items:
+        path = item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group("clusters" if path.endswith(CLUSTERS) else path))
+
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
