@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -233,7 +233,7 @@ def test_refusals(standing: np.ndarray, body: BodyModel, change: dict, message: 
         ({"blur_probability": -0.1}, "blur_probability is -0.1, expected 0..1"),
         ({"view_degrees": (80.0, 50.0)}, "view_degrees is"),
         ({"noise": (0.0, 2.0)}, "noise is"),
-        ({"motion_probability": 2}, "motion_probability is 2, expected 0..1"),
+        ({"motion_probability": 2}, "motion_probability is 2.0, expected 0..1"),
         ({"occluders": (3, 1)}, r"occluders is \(3, 1\), expected 0 <= first <= last <= 100"),
         ({"clutter": (-1, 1)}, r"clutter is \(-1, 1\), expected 0 <= first <= last <= 100"),
         ({"loose_m": (0.0, 0.2)}, r"loose_m is \(0.0, 0.2\), expected 0.0 <= first <= last <= 0.1"),
@@ -253,6 +253,11 @@ def test_ready_scenes() -> None:
     assert scene_named("varied") == SceneConfig()
     with pytest.raises(UnknownNameError, match="unknown scene 'clean'; known: clear"):
         scene_named("clean")
+
+
+def test_the_same_scene_is_written_alike() -> None:
+    written = [json.dumps(asdict(SceneConfig(occluder_probability=p, noise=(p, 0.5)))) for p in (0, 0.0)]
+    assert written[0] == written[1]
 
 
 def test_unknown_panorama_lists_the_known() -> None:

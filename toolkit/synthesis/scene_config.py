@@ -37,6 +37,8 @@ class SceneConfig:
         jpeg_quality: least and greatest quality of the camera's JPEG.
         panoramas: names of the places to choose from; empty: all that are packaged.
 
+    Numbers are kept as the annotations say, so that 0 and 0.0 are written alike: shards are told apart by this text.
+
     Raises:
         InputError: a value out of range.
         UnknownNameError: a panorama that is not packaged.
@@ -56,6 +58,11 @@ class SceneConfig:
     panoramas: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("occluder_probability", "blur_probability", "motion_probability"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name, low, _ in _RANGES:
+            first, last = getattr(self, name)
+            object.__setattr__(self, name, (type(low)(first), type(low)(last)))
         if not 1 <= self.supersample <= 8:
             raise InputError("scene config", f"supersample is {self.supersample}, expected 1..8")
         for name in ("occluder_probability", "blur_probability", "motion_probability"):
