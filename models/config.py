@@ -58,7 +58,9 @@ class MemoryConfig(_Part):
         selection: while training with the memory.
         test_selection: afterwards; None means the same.
         classifier: whether there is one (with selection singular: only its loss is left of the memory).
-        hypotheses: prototypes regressed from when predicting; above 1 adds the keypoint head.
+        hypotheses: prototypes regressed from when predicting.
+        merge: what becomes of several answers: the ``best`` by a keypoint head, which is then trained beside, or a
+            ``blend`` by the classifier's scores.
     """
 
     selection: Selection = "soft"
@@ -66,6 +68,7 @@ class MemoryConfig(_Part):
     temperature: float = Field(1.0, gt=0)
     classifier: bool = True
     hypotheses: int = Field(1, ge=1)
+    merge: Literal["best", "blend"] = "best"
 
 
 class OptimiserConfig(_Part):

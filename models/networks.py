@@ -77,6 +77,6 @@ def build_network(config: TrainConfig, prototypes: PrototypeSet, body: BodyModel
             backbone.width if config.memory.classifier else None,
             temperature=config.memory.temperature,
         )
-        several = config.memory.hypotheses > 1
-        evidence: nn.Module | None = nn.Linear(backbone.width, KEYPOINTS) if several else None
+        judged = config.memory.hypotheses > 1 and config.memory.merge == "best"
+        evidence: nn.Module | None = nn.Linear(backbone.width, KEYPOINTS) if judged else None
         return PMNet(backbone, memory, regressor, JointLayer(body), camera, evidence, config.memory.hypotheses)

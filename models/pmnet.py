@@ -3,8 +3,9 @@
 Encoder E, classifier C (one linear layer), memory M (K, 157), estimator G with three rounds: φ̄ = cM, then φ. Trained in
 two stages (§III-D): E and G with the singular prototype and without L_C; then all together with the memory and Eq. 5.
 
-Beyond the paper, ``hypotheses`` > 1 regresses from each of the likeliest prototypes and keeps the answer whose
-keypoints agree best with those a small head reads directly from the features: a choice by evidence in place of a blend.
+Beyond the paper, ``hypotheses`` > 1 regresses from each of the likeliest prototypes. With an evidence head the answer
+is kept whose keypoints agree best with those that the head reads directly from the features; without, the answers are
+blended by the classifier's scores: the paper blends where the regression starts, this blends where it ends.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class PMNet(HMR):
     Args:
         evidence: features → (B, 48): 24 keypoints in [-1, 1]² read directly; None without.
         hypotheses: prototypes from which to regress when not training, if the classifier chooses; 1 regresses from the
-            memory's own choice.
+            memory's own choice. Of several answers, the evidence's best is kept, or they are blended without it.
         others as for ``HMR``.
     """
 
@@ -54,17 +55,29 @@ class PMNet(HMR):
         features = self.backbone(batch.image)
         read = None if self.evidence is None else self.evidence(features).unflatten(1, (24, 2))
         chosen = self.memory.selection not in ("singular", "label")  # stage one starts from the mean body
-        if self.hypotheses > 1 and chosen and not self.training and read is not None:
-            return self._best(features, read)
+        if self.hypotheses > 1 and chosen and not self.training:
+            return self._blended(features) if read is None else self._best(features, read)
         output = self.regress(features, self.memory(features, batch.label))
         return output if read is None else replace(output, maps={EVIDENCE: read})
 
+    def _several(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Answers φ (B, M, 157) from the likeliest prototypes, and all logits (B, K)."""
+        starts, logits = self.memory.hypotheses(features, self.hypotheses)
+        several = features.repeat_interleave(starts.shape[1], dim=0)
+        return self.regressor(several, starts.flatten(0, 1))[-1].float().unflatten(0, starts.shape[:2]), logits
+
+    def _blended(self, features: Tensor) -> Output:
+        """All hypotheses' answers, each as much as its prototype is likely."""
+        answers, logits = self._several(features)
+        likely = logits.float().topk(answers.shape[1], dim=1).values.softmax(dim=1)
+        final = self.posed((likely[..., None] * answers).sum(dim=1))
+        return Output((final,), self.camera.to_crop(final.camera), logits)
+
     def _best(self, features: Tensor, read: Tensor) -> Output:
         """The hypothesis whose keypoints are nearest to those that were read."""
-        starts, logits = self.memory.hypotheses(features, self.hypotheses)
-        rows, count = starts.shape[:2]
-        several = features.repeat_interleave(count, dim=0)
-        found = self.posed(self.regressor(several, starts.flatten(0, 1))[-1].float())
+        answers, logits = self._several(features)
+        rows, count = answers.shape[:2]
+        found = self.posed(answers.flatten(0, 1))
         distance = (found.keypoints2d.unflatten(0, (rows, count)) - read[:, None]).square().sum((2, 3))
         best = distance.argmin(dim=1) + count * torch.arange(rows, device=features.device)
         kept = Estimate(found.rot6d[best], found.rotmat[best], found.betas[best], found.camera[best],

@@ -25,6 +25,7 @@ class Arm:
         prototypes: name of the set (``poses.prototype_configs``).
         settings: changes to the preset ``pmnet`` ``small``.
         memory: whether the regressor starts from the memory.
+        weights: of another arm, which this one only answers with in another way; None trains.
         kind: ``paper`` (an arm of the paper), ``bound`` (uses true labels) or ``attempt`` (to make the memory pay; one
             is chosen on validation).
     """
@@ -34,6 +35,7 @@ class Arm:
     settings: tuple[str, ...] = ()
     memory: bool = True
     kind: str = "paper"
+    weights: str | None = None
 
 
 ARMS = {
@@ -55,9 +57,13 @@ ARMS = {
     "3dh-10": Arm("3DH, K = 10, soft", "3dh-k10"),
     "random-10": Arm("random, K = 10, soft", "random-k10"),
     "naive-10": Arm("naive, K = 10, soft", "naive-k10"),
-    "label-50": Arm("P3DH, K = 50, true label", "p3dh-k50", ("memory.selection=label",), kind="bound"),
-    "evidence-50": Arm(
-        "P3DH, K = 50, best of 5 by the network's own 2D joints", "p3dh-k50",
-        ("memory.selection=label", "memory.test_selection=argmax", "memory.hypotheses=5"), kind="attempt",
+    "argmax-10": Arm(
+        "P3DH, K = 10, trained with true labels, the likeliest", "p3dh-k10",
+        ("memory.selection=label", "memory.test_selection=argmax"), kind="attempt", weights="label-10",
+    ),
+    "blend-10": Arm(
+        "P3DH, K = 10, trained with true labels, ten answers blended", "p3dh-k10",
+        ("memory.selection=label", "memory.test_selection=argmax", "memory.hypotheses=10", "memory.merge=blend"),
+        kind="attempt", weights="label-10",
     ),
 }  # fmt: skip

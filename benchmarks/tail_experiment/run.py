@@ -30,8 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from arms import ARMS, MEAN_BODY, STAGE_ONE, Arm
 from poses import MOTION, REGION_PX, make_records, make_shards, prototype_configs
 
+from hmrtk.models.checkpoint import load_checkpoint, test_selection
 from hmrtk.models.config import TrainConfig, load_config
 from hmrtk.models.data import ShardRows
+from hmrtk.models.hmr import HMR
+from hmrtk.models.networks import build_network
 from hmrtk.models.train import TrainingInputs, device_named, train
 from hmrtk.models.validation import answers, body_errors
 from hmrtk.toolkit.body.model import BodyModel, load_body
@@ -114,18 +117,23 @@ def work(job: Job) -> tuple[Job, dict[str, np.ndarray], float]:
     rows = {
         s: ShardRows({"motion": job.workspace / "shards"}, s, config.data, body, labels) for s in ("train", *JUDGED)
     }
-    init = None if job.name == STAGE_ONE else job.folder.parent / STAGE_ONE
-    inputs = TrainingInputs(rows["train"], rows["val"], prototypes, body, init)
-    train(config, inputs, job.folder, accelerator=job.accelerator)
-    return job, judged(job, rows, body), time.perf_counter() - begun
+    if arm.weights is None:
+        init = None if job.name == STAGE_ONE else job.folder.parent / STAGE_ONE
+        inputs = TrainingInputs(rows["train"], rows["val"], prototypes, body, init)
+        train(config, inputs, job.folder, accelerator=job.accelerator)
+        network = load_checkpoint(job.folder, body).network
+    else:
+        network = build_network(config, prototypes, body, weights=False).eval()
+        trained = load_checkpoint(job.folder.parent / arm.weights, body).network
+        network.load_state_dict(trained.state_dict())
+        network.memory.choose(test_selection(config, memory=True))
+    return job, judged(job, network, rows, body), time.perf_counter() - begun
 
 
-def judged(job: Job, rows: dict[str, Any], body: BodyModel) -> dict[str, np.ndarray]:
+def judged(job: Job, network: HMR, rows: dict[str, Any], body: BodyModel) -> dict[str, np.ndarray]:
     """Per row: errors in mm and, with a classifier, the chosen and the true prototype."""
-    from hmrtk.models.checkpoint import load_checkpoint
-
     device = device_named(job.accelerator)
-    network = load_checkpoint(job.folder, body).network.to(device)
+    network.to(device)
     found = [answers(network, rows[split].once(256, None), device) for split in JUDGED]
     values = {"sample_id": np.array([name for part in found for name in part.names])}
     errors = [body_errors(part.parameters, part.truth, body) for part in found]

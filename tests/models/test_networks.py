@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import product
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -156,6 +157,24 @@ def test_one_hypothesis_is_the_likeliest_prototype(build: Callable[..., HMR], ro
     network.memory.choose("argmax")
     torch.testing.assert_close(alone.rot6d, network(batch).final.rot6d, atol=1e-5, rtol=1e-5)
     assert best.rot6d.shape == alone.rot6d.shape
+
+
+def test_answers_are_blended_by_the_scores(build: Callable[..., HMR], rows: Callable[..., Batch]) -> None:
+    network, batch = build("pmnet", "memory.hypotheses=3", "memory.merge=blend"), rows(4)
+    assert isinstance(network, PMNet)
+    assert network.evidence is None
+    network.memory.choose("label")
+    each = [network(replace(batch, label=torch.full((4,), k))).final for k in range(4)]
+    network.memory.choose("argmax")
+    output = network(batch)
+    scores = output.logits.detach().numpy().astype(np.float64)
+    for row in range(4):
+        likeliest = np.argsort(-scores[row])[:3]
+        weights = np.exp(scores[row, likeliest]) / np.exp(scores[row, likeliest]).sum()
+        for name in ("rot6d", "betas", "camera"):
+            expected = sum(w * getattr(each[k], name)[row] for w, k in zip(weights.tolist(), likeliest, strict=True))
+            torch.testing.assert_close(getattr(output.final, name)[row], expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output.final.rotmat, rot6d_to_rotmat(output.final.rot6d))
 
 
 def test_stage_one_and_training_have_no_hypotheses(build: Callable[..., HMR], rows: Callable[..., Batch]) -> None:
