@@ -88,16 +88,20 @@ def columns_of(path: Path, inside: Array) -> dict[str, Array]:
     return {name: np.asarray(table[name].to_pylist())[inside] for name in table.column_names}
 
 
+ALIGNED = ("full", "T 10")
+"""Subsets whose PA-MPJPE is shown, which orientation does not enter."""
 SUBSETS = ("full", *(f"T {x:g}" for x in TAILS), *(f"pose {x:g}" for x in TAILS[1:]))
 NAMES = {"full": "Full", "T 5": "T-5%", "T 10": "T-10%", "pose 10": "T-10% without orientation"}
 
 
-def difference(results: Results, arm: str, against: str, rows: Array, seed: int = 0) -> dict[str, float] | None:
+def difference(
+    results: Results, arm: str, against: str, rows: Array, metric: str = "pve", seed: int = 0
+) -> dict[str, float] | None:
     """Mean difference in mm (negative: ``arm`` is better), its sd over seeds, and the 95 % interval."""
     seeds = results.seeds(arm, against)
     if not seeds:
         return None
-    delta = (results.errors(arm, seeds) - results.errors(against, seeds))[:, rows]  # (S, R)
+    delta = (results.errors(arm, seeds, metric) - results.errors(against, seeds, metric))[:, rows]  # (S, R)
     _, clip = np.unique(results.clip[rows], return_inverse=True)
     sums = np.stack([np.bincount(clip, row, clip.max() + 1) for row in delta])  # (S, clips)
     sizes = np.bincount(clip).astype(float)
@@ -123,6 +127,8 @@ def arm_row(results: Results, arm: str) -> dict[str, Any]:
         if arm in ARMS:
             for against in {BASELINE, AUXILIARY} - {arm}:
                 row[f"{which} against {against}"] = difference(results, arm, against, rows)
+                aligned = difference(results, arm, against, rows, "pa_mpjpe")
+                row[f"{which} PA-MPJPE against {against}"] = aligned
     row["balanced"] = float(np.mean([balanced_mean(e, results.distance) for e in results.errors(arm, seeds)]))
     row["accuracy on the head"] = results.accuracy(arm, results.subset("head"))
     row["accuracy on T-10%"] = results.accuracy(arm, results.subset("T 10"))
@@ -183,11 +189,11 @@ def attempt(arm: str) -> bool:
 
 def overview(rows: dict[str, Any]) -> str:
     """All arms that may be shown on test rows."""
-    head = ["arm", "seeds", *(NAMES[s] for s in SUBSETS), "balanced", "PA-MPJPE Full", "PA-MPJPE T-10%",
+    head = ["arm", "seeds", *(NAMES[s] for s in SUBSETS), "balanced", *(f"PA-MPJPE {NAMES[s]}" for s in ALIGNED),
             "right prototype (head / T-10%)", "mm to the assigned prototype"]  # fmt: skip
     lines = [
         [r["meaning"], str(r["seeds"]), *(shown(r[s]) for s in SUBSETS), shown(r["balanced"]),
-         shown(r["full PA-MPJPE"]), shown(r["T 10 PA-MPJPE"]),
+         *(shown(r[f"{s} PA-MPJPE"]) for s in ALIGNED),
          f"{shown(r['accuracy on the head'])} / {shown(r['accuracy on T-10%'])}",
          shown(r.get("distance to the nearest prototype"))]
         for r in rows.values()
@@ -198,12 +204,13 @@ def overview(rows: dict[str, Any]) -> str:
 def differences(rows: dict[str, Any], against: str) -> str:
     """Every arm against one."""
     lines = [
-        [r["meaning"], *(shown(r[f"{s} against {against}"]) for s in SUBSETS)]
+        [r["meaning"], *(shown(r[f"{s} against {against}"]) for s in SUBSETS),
+         *(shown(r[f"{s} PA-MPJPE against {against}"]) for s in ALIGNED)]
         for r in rows.values()
         if r.get(f"full against {against}")
-    ]
+    ]  # fmt: skip
     title = f"Difference in MPVPE against “{meaning(against)}”, mm (negative: better), 95 % interval"
-    return section(title, ["arm", *(NAMES[s] for s in SUBSETS)], lines)
+    return section(title, ["arm", *(NAMES[s] for s in SUBSETS), *(f"PA-MPJPE {NAMES[s]}" for s in ALIGNED)], lines)
 
 
 def paper_table(
@@ -232,10 +239,12 @@ def attempts_table(validation: Results) -> str:
     for arm in (BASELINE, AUXILIARY, "p3dh-10", "p3dh-50", *filter(attempt, ARMS)):
         if seeds := validation.seeds(arm):
             means = [validation.errors(arm, seeds)[:, validation.subset(s)].mean() for s in SUBSETS]
+            means += [validation.errors(arm, seeds, "pa_mpjpe")[:, validation.subset(s)].mean() for s in ALIGNED]
             right = [validation.accuracy(arm, validation.subset(s)) for s in ("head", "T 10")]
             words = " / ".join(shown(value) for value in right)
             lines.append([meaning(arm), str(len(seeds)), *(f"{mean:.1f}" for mean in means), words])
-    head = ["arm", "seeds", *(NAMES[s] for s in SUBSETS), "right prototype (head / T-10%)"]
+    head = ["arm", "seeds", *(NAMES[s] for s in SUBSETS), *(f"PA-MPJPE {NAMES[s]}" for s in ALIGNED),
+            "right prototype (head / T-10%)"]  # fmt: skip
     return section("Attempts to make the memory pay: MPVPE on the validation clips, mm", head, lines)
 
 
