@@ -168,7 +168,8 @@ def training_lines(report: dict[str, Any], out: Path) -> list[str]:
         init = report["init"]
         lines.append(f"began with {init['loaded']} arrays from {init['source']}; {len(init['missing'])} were drawn")
     if "mean_body" in report:
-        lines.append(f"always the mean body: {error_words(report['mean_body'])}")
+        also = " and the most frequent prototype" if "accuracy" in report["mean_body"] else ""
+        lines.append(f"always the mean body{also}: {error_words(report['mean_body'])}")
     stages = {name: values for name, values in report.items() if name not in ("init", "mean_body")}
     lines += [f"after stage {name}: {error_words(values)}" for name, values in stages.items()]
     return [*lines, f"checkpoint: {out}"]

@@ -7,7 +7,7 @@ classifier chooses. The numbers that papers report come from ``evaluate`` and ``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -140,10 +140,15 @@ def errors(found: Answers, body: BodyModel) -> dict[str, float]:
 
 
 def mean_body_errors(found: Answers, singular: BodyParameters, body: BodyModel) -> dict[str, float]:
-    """The errors of somebody who always answers with the mean body: what any training has to beat."""
-    rows = np.flatnonzero(found.has_body)
-    same = singular[np.zeros(len(rows), np.int64)]
-    return {name: float(value.mean()) for name, value in body_errors(same, found.truth[rows], body).items()}
+    """What any training has to beat: the ``errors`` of always the mean body, and of always the most frequent prototype.
+
+    The latter only where the answers have prototypes.
+    """
+    known = found.label[found.label >= 0]
+    frequent = int(np.bincount(known).argmax()) if len(known) and (found.prototype >= 0).all() else -1
+    count = len(found.names)
+    same = replace(found, parameters=singular[np.zeros(count, np.int64)], prototype=np.full(count, frequent, np.int64))
+    return errors(same, body)
 
 
 def body_errors(found: BodyParameters, truth: BodyParameters, body: BodyModel, chunk: int = 256) -> dict[str, Any]:

@@ -141,8 +141,18 @@ def test_always_the_mean_body(rows: Callable[..., Batch], body: BodyModel, proto
     values = mean_body_errors(found, singular, body)
     repeated = BodyParameters.concatenate([singular] * 4)
     expected = {name: value.mean() for name, value in body_errors(repeated, found.truth, body).items()}
-    assert values == pytest.approx(expected)
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
     assert values["pve"] > 50
+
+
+def test_always_the_most_frequent_prototype(
+    rows: Callable[..., Batch], body: BodyModel, prototypes: PrototypeSet
+) -> None:
+    found = replace(answers(_Oracle(), [rows(4)]), label=np.array([2, 2, 1, -1]))
+    judged = replace(found, prototype=np.array([0, 1, 2, 3]))
+    assert mean_body_errors(judged, prototypes.singular, body)["accuracy"] == pytest.approx(2 / 3)
+    without = replace(found, prototype=np.full(4, -1))
+    assert "accuracy" not in mean_body_errors(without, prototypes.singular, body)
 
 
 def test_answers_are_kept_with_their_rows(rows: Callable[..., Batch]) -> None:
