@@ -119,17 +119,14 @@ def make_records(body: BodyModel, progress: Progress) -> dict[str, RecordTable]:
     return {split: embedded_records(split, body, progress=progress) for split in SPLITS}
 
 
-def make_shards(records: dict[str, RecordTable], body: BodyModel, out: Path, progress: Progress) -> None:
+def make_shards(
+    records: dict[str, RecordTable], body: BodyModel, out: Path, region_px: int, progress: Progress
+) -> None:
     """Pictures and cameras; labels are those of each arm's prototypes and are found while reading."""
     config = ShardConfig(
-        maps=(),
-        synthesise=True,
-        seed=SEED,
-        region_px=REGION_PX,
-        rows_per_shard=4000,
-        rows_per_group=400,
+        maps=(), synthesise=True, seed=SEED, region_px=region_px, rows_per_shard=4000, rows_per_group=400,
         scene=scene_named("clear"),
-    )
+    )  # fmt: skip
     build_shards(RecordTable.concatenate(list(records.values())), body, out, config, progress=progress)
 
 
