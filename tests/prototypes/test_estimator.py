@@ -83,6 +83,12 @@ def test_parameters() -> None:
         model.set_params(k=3)
 
 
+def test_it_is_shown_by_its_parameters() -> None:
+    shown = repr(P3DHKMeans(n_clusters=7, random_state=3))
+    assert shown.startswith("P3DHKMeans(n_clusters=7, ")
+    assert "random_state=3" in shown
+
+
 def test_errors_name_the_place(X: NDArray[np.float32]) -> None:
     with pytest.raises(InputError, match="P3DHKMeans: is not fitted yet \\(call fit first\\)"):
         P3DHKMeans().predict(X)

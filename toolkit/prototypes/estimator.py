@@ -7,6 +7,7 @@ X is (N, 82): 72 axis-angle values (radians, root first) and 10 betas, the layou
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,6 +142,10 @@ class P3DHKMeans:
     def fit_transform(self, X: ArrayLike, y: None = None) -> NDArray[np.float64]:
         """``fit(X).transform(X)``."""
         return self.fit(X).transform(X)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({values})"
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments."""
