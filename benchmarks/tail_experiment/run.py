@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, default=Path("hmrtk-workspace/tail-experiment"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", default=",".join(ARMS), help="comma-separated")
-    parser.add_argument("--stage-one", type=int, default=4000, help="steps")
+    parser.add_argument("--stage-one", type=int, default=5000, help="steps")
     parser.add_argument("--stage-two", type=int, default=1500, help="steps")
     parser.add_argument("--preset", default="small", choices=REGION_PX, help="paper: ResNet-50 at 224 px, on a GPU")
     parser.add_argument("--accelerator", default="auto", choices=("auto", "cpu", "cuda"))
