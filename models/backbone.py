@@ -29,7 +29,7 @@ PLAIN, PLAIN_WIDTHS = "plain4", (32, 64, 128, 128)
 class PlainEncoder(nn.Module):
     """Four 3 × 3 convolutions of stride 2 with batch normalisation: 0.2 million weights, for 64 px on two cores.
 
-    With few steps from scratch it learns poses that deeper networks of timm, as fast, do not begin to.
+    With few steps from scratch it learns poses sooner than deeper networks (docs/training.md, the preset ``small``).
 
     Args:
         pooled: whether to give the mean of the last feature map, (B, 128), or the map, (B, 128, S/16, S/16).
@@ -104,8 +104,8 @@ def build_backbone(
         stride: px of the picture per px of the last feature map; below 32 for pictures so small that 2 × 2 would be
             left. Not every network of timm can.
         grid_px: side of the pictures, if the features are to be all cells of the last feature map, one beside the
-            other, in place of their mean. Where something is then stays known, which small networks trained from
-            scratch need: pooled, they learn poses several times slower (benchmarks/tail_experiment).
+            other, in place of their mean. Where something is then stays known, with which small networks trained from
+            scratch learn poses sooner.
 
     Raises:
         UnknownNameError: there is no such network. InputError: it has no such stride; weights cannot be had, or do not

@@ -31,7 +31,7 @@ class BackboneConfig(_Part):
     """The encoder; see ``build_backbone``.
 
     Attributes:
-        name: timm's.
+        name: timm's, or ``plain4``.
         pretrained: where its weights come from: imagenet, none or a file.
         stride: px of the picture per px of the last feature map.
         features: ``mean`` of the last feature map (the papers), or its whole ``grid``, for small pictures.

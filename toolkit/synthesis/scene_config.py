@@ -16,6 +16,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("jpeg_quality", 1, 100),
 )
 """Pairs of ``SceneConfig`` and the least and greatest value they may hold."""
+_PROBABILITIES = ("occluder_probability", "blur_probability", "motion_probability")
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class SceneConfig:
     panoramas: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("occluder_probability", "blur_probability", "motion_probability"):
+        for name in _PROBABILITIES:
             object.__setattr__(self, name, float(getattr(self, name)))
         for name, low, _ in _RANGES:
             first, last = getattr(self, name)
             object.__setattr__(self, name, (type(low)(first), type(low)(last)))
         if not 1 <= self.supersample <= 8:
             raise InputError("scene config", f"supersample is {self.supersample}, expected 1..8")
-        for name in ("occluder_probability", "blur_probability", "motion_probability"):
+        for name in _PROBABILITIES:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError("scene config", f"{name} is {getattr(self, name)}, expected 0..1")
         for name, low, high in _RANGES:
